@@ -1,0 +1,1 @@
+//! wampd as a library: configuration and authenticators.

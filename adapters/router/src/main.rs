@@ -1,0 +1,2 @@
+//! The wampd binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! WAMP transports without sockets.
