@@ -1,1 +1,12 @@
-//! core
+//! wampd-core: WAMP v2 without IO.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod codec;
+pub mod id;
+pub mod message;
+pub mod time;
+pub mod uri;
+pub mod value;
