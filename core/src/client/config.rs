@@ -1,0 +1,150 @@
+use crate::message::{ClientRoles, Features};
+use crate::uri::Uri;
+use crate::value::Dict;
+use core::fmt;
+use core::time::Duration;
+
+/// What a client joins, as whom, and within which limits.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// The realm to join; `None` leaves the choice to the router's authenticator.
+    pub realm: Option<Uri>,
+    /// Who the client says it is.
+    pub authid: Option<String>,
+    /// The role to ask for.
+    pub authrole: Option<String>,
+    /// Data for the authentication method.
+    pub authextra: Option<Dict>,
+    /// Ways to authenticate, in order of preference; the router chooses. None at all means anonymous.
+    ///
+    /// A router can choose any of them: a ticket offered beside WAMP-CRA can be asked for in clear.
+    pub credentials: Vec<Credential>,
+    /// Roles and features to announce; as default all that this client can do.
+    pub roles: ClientRoles,
+    /// Name and version of the software, if the router may know.
+    pub agent: Option<String>,
+    /// Bounds on time and memory.
+    pub limits: ClientLimits,
+}
+
+impl ClientConfig {
+    /// Joins `realm` anonymously, with all roles and the default limits.
+    pub fn anonymous(realm: Uri) -> Self {
+        Self {
+            realm: Some(realm),
+            authid: None,
+            authrole: None,
+            authextra: None,
+            credentials: Vec::new(),
+            roles: supported_roles(),
+            agent: None,
+            limits: ClientLimits::default(),
+        }
+    }
+
+    /// Joins `realm` as `authid` with one credential, all roles and the default limits.
+    pub fn with_credential(realm: Uri, authid: impl Into<String>, credential: Credential) -> Self {
+        Self { authid: Some(authid.into()), credentials: vec![credential], ..Self::anonymous(realm) }
+    }
+}
+
+/// All four roles with the advanced features that [`Client`](super::Client) takes part in.
+pub const fn supported_roles() -> ClientRoles {
+    ClientRoles {
+        publisher: Some(
+            Features::PUBLISHER_IDENTIFICATION
+                .union(Features::SUBSCRIBER_BLACKWHITE_LISTING)
+                .union(Features::PUBLISHER_EXCLUSION),
+        ),
+        subscriber: Some(
+            Features::PUBLISHER_IDENTIFICATION
+                .union(Features::PATTERN_BASED_SUBSCRIPTION)
+                .union(Features::SUBSCRIPTION_REVOCATION),
+        ),
+        caller: Some(
+            Features::CALLER_IDENTIFICATION
+                .union(Features::CALL_CANCELING)
+                .union(Features::CALL_TIMEOUT)
+                .union(Features::PROGRESSIVE_CALL_RESULTS),
+        ),
+        callee: Some(
+            Features::CALLER_IDENTIFICATION
+                .union(Features::CALL_CANCELING)
+                .union(Features::PATTERN_BASED_REGISTRATION)
+                .union(Features::PROGRESSIVE_CALL_RESULTS)
+                .union(Features::REGISTRATION_REVOCATION)
+                .union(Features::SHARED_REGISTRATION),
+        ),
+    }
+}
+
+/// One way to authenticate.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Credential {
+    /// No proof.
+    Anonymous,
+    /// A ticket, sent in clear: for transports that are encrypted, or local.
+    Ticket(String),
+    /// The secret or password of WAMP-CRA; a key is derived from it when the challenge is salted.
+    Cra(String),
+    /// A method that the application answers: see [`ClientEvent::Challenged`](super::ClientEvent::Challenged).
+    External {
+        /// The name of the method.
+        method: String,
+    },
+}
+
+impl Credential {
+    /// The name of the authentication method.
+    pub fn method(&self) -> &str {
+        match self {
+            Self::Anonymous => crate::auth::ANONYMOUS,
+            Self::Ticket(_) => crate::auth::TICKET,
+            Self::Cra(_) => crate::auth::WAMPCRA,
+            Self::External { method } => method,
+        }
+    }
+}
+
+/// The method alone.
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({})", self.method())
+    }
+}
+
+/// Bounds on what a router can make a client spend, and on what the application can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Time from [`Client::connected`](super::Client::connected) to WELCOME or ABORT. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// Time from GOODBYE to its reply. Default 5 s.
+    pub goodbye_timeout: Duration,
+    /// Time from a request to its answer, or between two progressive results; `None`, the default, is no limit.
+    pub request_timeout: Option<Duration>,
+    /// Requests that may wait for an answer at a time; one more is
+    /// [`RequestError::TooManyPending`](super::RequestError::TooManyPending). Default 65,536.
+    pub max_pending: usize,
+    /// Invocations that may wait for the application at a time; further ones are answered with
+    /// `wamp.error.unavailable`. Default 65,536.
+    pub max_invocations: usize,
+    /// PBKDF2 iterations that a WAMP-CRA challenge may demand; more ends the handshake. Default 1,000,000.
+    pub max_cra_iterations: u32,
+    /// Length in bytes of the derived key that a WAMP-CRA challenge may demand; more ends the handshake. Default 64.
+    pub max_cra_keylen: usize,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: Duration::from_secs(10),
+            goodbye_timeout: Duration::from_secs(5),
+            request_timeout: None,
+            max_pending: 65_536,
+            max_invocations: 65_536,
+            max_cra_iterations: 1_000_000,
+            max_cra_keylen: 64,
+        }
+    }
+}
