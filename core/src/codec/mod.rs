@@ -11,3 +11,5 @@ pub enum Format {
     /// MsgPack.
     MsgPack,
 }
+mod error;
+pub use error::{DecodeError, Problem, TranscodeError};

@@ -1,0 +1,107 @@
+//! What a router is told when it is made: realms, roles and limits.
+
+use super::permission::Permissions;
+use crate::uri::{Uri, UriRule};
+use core::time::Duration;
+
+/// Everything a [`Router`](super::Router) needs to know before its first peer.
+#[derive(Clone, Debug, Default)]
+pub struct RouterConfig {
+    /// The realms; names are unique (a later realm of the same name replaces the earlier one).
+    pub realms: Vec<RealmConfig>,
+    /// Bounds on what peers may hold and how long they may take.
+    pub limits: Limits,
+    /// `agent` in WELCOME: name and version of the software, if it is to be told.
+    pub agent: Option<String>,
+}
+
+/// A realm: a routing domain with its roles.
+#[derive(Clone, Debug)]
+pub struct RealmConfig {
+    /// The realm's name.
+    pub name: Uri,
+    /// The roles that sessions may have; names are unique (a later role of the same name replaces the earlier one).
+    pub roles: Vec<RoleConfig>,
+    /// What URI components may contain.
+    pub uri_rule: UriRule,
+    /// What happens to request ids out of sequence.
+    pub request_ids: RequestIdCheck,
+}
+
+impl RealmConfig {
+    /// A realm with loose URIs, lenient request ids and these roles.
+    pub const fn new(name: Uri, roles: Vec<RoleConfig>) -> Self {
+        Self { name, roles, uri_rule: UriRule::Loose, request_ids: RequestIdCheck::Warn }
+    }
+}
+
+/// A role and what it may do.
+#[derive(Clone, Debug)]
+pub struct RoleConfig {
+    /// The role's name.
+    pub name: String,
+    /// What sessions with this role may do.
+    pub permissions: Permissions,
+}
+
+/// What happens to a request id that is not the one that follows in the session's sequence (spec: "IDs").
+///
+/// In every mode the id of a call still in flight is refused with ABORT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestIdCheck {
+    /// ABORT `wamp.error.protocol_violation`.
+    Strict,
+    /// Counted in [`RouterStats::request_ids_out_of_sequence`](super::RouterStats), otherwise accepted.
+    #[default]
+    Warn,
+    /// Accepted.
+    Off,
+}
+
+/// Bounds of a router. Reaching one never harms a peer that did not cause it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Peers attached at a time, joined or not. Default 100,000.
+    pub max_peers: usize,
+    /// Peers attached at a time that have not joined yet; beyond it the one that has waited longest is dropped to
+    /// make room. Default 10,000.
+    pub max_joining_peers: usize,
+    /// Time from the attachment (or the end of the last session) to HELLO, and from CHALLENGE to AUTHENTICATE.
+    /// Default 10 s.
+    pub handshake_timeout: Duration,
+    /// Time for an answer to an [`Output::Authenticate`](super::Output::Authenticate). Default 15 s.
+    pub auth_timeout: Duration,
+    /// CHALLENGEs in one handshake, at least 1. Default 4.
+    pub max_challenges: u32,
+    /// Time for a peer to answer a GOODBYE before its transport is closed. Default 5 s.
+    pub goodbye_timeout: Duration,
+    /// Subscriptions held by one session. Default 100,000.
+    pub max_subscriptions_per_session: usize,
+    /// Registrations held by one session. Default 100,000.
+    pub max_registrations_per_session: usize,
+    /// Calls of one session without a final answer. Default 65,536.
+    pub max_calls_in_flight: usize,
+    /// Invocations of one session without a final answer. Default 65,536.
+    pub max_invocations_in_flight: usize,
+    /// Bytes of a URI that names a topic or procedure pattern that is kept, and components of a wildcard pattern are
+    /// bounded by it too. Default 1,024.
+    pub max_uri_length: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_peers: 100_000,
+            max_joining_peers: 10_000,
+            handshake_timeout: Duration::from_secs(10),
+            auth_timeout: Duration::from_secs(15),
+            max_challenges: 4,
+            goodbye_timeout: Duration::from_secs(5),
+            max_subscriptions_per_session: 100_000,
+            max_registrations_per_session: 100_000,
+            max_calls_in_flight: 65_536,
+            max_invocations_in_flight: 65_536,
+            max_uri_length: 1_024,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Procedures and their callees (spec: "Remote Procedure Calls", "Shared Registration", "Pattern-Based Registration").
+
+use super::invocation::Call;
+use super::pattern::PatternMap;
+use super::permission::Action;
+use super::session::{Session, sorted_keys};
+use super::{PeerKey, Router};
+use crate::arena::{Arena, key};
+use crate::hash::Seed;
+use crate::id::RegistrationId;
+use crate::message::{InvocationPolicy, Register, Registered, RequestType, Unregister, Unregistered};
+use crate::time::Instant;
+use crate::uri::{MatchPolicy, Uri, UriRule, error};
+use rand_core::CryptoRng;
+
+key! {
+    /// A call without a final answer.
+    pub(crate) CallKey
+}
+
+/// All calls of a router that have no final answer.
+pub(crate) type Calls = Arena<CallKey, Call>;
+
+/// The registrations of a realm.
+#[derive(Debug)]
+pub(crate) struct Dealer {
+    pub(crate) registrations: Arena<RegistrationId, Registration>,
+    pub(crate) by_uri: PatternMap<RegistrationId>,
+    /// Numbers callees in the order in which they came.
+    next_place: u64,
+}
+
+/// One procedure and match policy, shared by all its callees.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    pub(crate) uri: Uri,
+    pub(crate) matching: MatchPolicy,
+    pub(crate) invoke: InvocationPolicy,
+    /// In the order in which they came, so sorted by place; never empty between inputs.
+    pub(crate) callees: Vec<Callee>,
+    /// The place after which round robin goes on.
+    turn: u64,
+}
+
+/// One callee of a registration.
+#[derive(Debug)]
+pub(crate) struct Callee {
+    pub(crate) place: u64,
+    pub(crate) peer: PeerKey,
+    /// Invocations this callee takes at a time for this registration.
+    pub(crate) concurrency: Option<u32>,
+    /// Invocations of this registration without a final answer.
+    pub(crate) busy: u32,
+}
+
+impl Callee {
+    fn is_free(&self) -> bool {
+        self.concurrency.is_none_or(|limit| self.busy < limit)
+    }
+}
+
+impl Registration {
+    fn callee_at(&mut self, place: u64) -> Option<&mut Callee> {
+        let index = self.callees.binary_search_by_key(&place, |callee| callee.place).ok()?;
+        self.callees.get_mut(index)
+    }
+
+    /// Chooses a callee with room for a call by the invocation policy, and counts the call to it. `usable` tells
+    /// callees to be avoided while there are others.
+    pub(crate) fn choose(&mut self, rng: &mut dyn CryptoRng, usable: impl Fn(PeerKey) -> bool) -> Option<&Callee> {
+        let count = self.callees.len();
+        let start = match self.invoke {
+            InvocationPolicy::Single | InvocationPolicy::First => 0,
+            InvocationPolicy::Last => count.checked_sub(1)?,
+            InvocationPolicy::RoundRobin => self.callees.partition_point(|callee| callee.place < self.turn),
+            InvocationPolicy::Random if count > 1 => {
+                usize::try_from(rng.next_u64() % u64::try_from(count).ok()?).ok()?
+            }
+            InvocationPolicy::Random => 0,
+        };
+        let step = if self.invoke == InvocationPolicy::Last { count - 1 } else { 1 };
+        let mut order = (0..count).map(|n| (start + n * step) % count);
+        let free = |index: &usize| self.callees.get(*index).is_some_and(Callee::is_free);
+        let preferred = |index: &usize| free(index) && self.callees.get(*index).is_some_and(|c| usable(c.peer));
+        let index = order.clone().find(preferred).or_else(|| order.find(free))?;
+        let callee = self.callees.get_mut(index)?;
+        callee.busy += 1;
+        self.turn = callee.place + 1;
+        Some(callee)
+    }
+}
+
+impl Dealer {
+    pub(crate) fn new(seed: &Seed) -> Self {
+        Self { registrations: Arena::new(), by_uri: PatternMap::new(seed), next_place: 0 }
+    }
+
+    fn create(&mut self, mut procedure: Uri, matching: MatchPolicy, invoke: InvocationPolicy) -> RegistrationId {
+        procedure.detach();
+        let registration = Registration { uri: procedure.clone(), matching, invoke, callees: Vec::new(), turn: 0 };
+        let id = self.registrations.insert(registration);
+        self.by_uri.insert(matching, procedure, id);
+        id
+    }
+
+    fn add(&mut self, id: RegistrationId, peer: PeerKey, concurrency: Option<u32>) -> u64 {
+        let place = self.next_place;
+        self.next_place += 1;
+        if let Some(registration) = self.registrations.get_mut(id) {
+            registration.callees.push(Callee { place, peer, concurrency, busy: 0 });
+        }
+        place
+    }
+
+    fn remove(&mut self, id: RegistrationId, place: u64) {
+        let Some(registration) = self.registrations.get_mut(id) else { return };
+        if let Ok(index) = registration.callees.binary_search_by_key(&place, |callee| callee.place) {
+            registration.callees.remove(index);
+        }
+        if registration.callees.is_empty() {
+            self.by_uri.remove(registration.matching, registration.uri.as_str());
+            self.registrations.remove(id);
+        }
+    }
+
+    /// An invocation of this callee is over. The callee may have unregistered meanwhile.
+    pub(crate) fn release(&mut self, id: RegistrationId, place: u64) {
+        if let Some(callee) = self.registrations.get_mut(id).and_then(|registration| registration.callee_at(place)) {
+            callee.busy = callee.busy.saturating_sub(1);
+        }
+    }
+}
+
+impl Router {
+    pub(crate) fn receive_register(&mut self, now: Instant, key: PeerKey, register: Register) {
+        let request = register.request;
+        if !self.accept_request(now, key, request) {
+            return;
+        }
+        match self.register(key, register) {
+            Ok(registration) => self.send(key, Registered { request, registration }),
+            Err((error, text)) => self.fail(key, RequestType::Register, request, error, text),
+        }
+    }
+
+    fn register(&mut self, key: PeerKey, register: Register) -> Result<RegistrationId, (Uri, String)> {
+        let Register { options, procedure, .. } = register;
+        let session = self.session(key).ok_or((error::NO_SUCH_SESSION, String::new()))?;
+        let realm = self.realms.get(session.realm);
+        if let Err(reason) = self.check_uri(realm.uri_rule, &procedure, options.matching) {
+            let strict = realm.uri_rule == UriRule::Strict;
+            let text =
+                format!("register for invalid procedure URI '{procedure}': {reason} (URI strict checking {strict})");
+            return Err((error::INVALID_URI, text));
+        }
+        if procedure.is_reserved() {
+            let text = format!("register for reserved procedure URI '{procedure}'");
+            return Err((error::INVALID_URI, text));
+        }
+        // Before anything that would tell whether the procedure exists.
+        if !realm.decide(session.role, Action::Register, &procedure, options.matching).allow {
+            let text = self.refusal(session, "register", &procedure);
+            self.stats.denied += 1;
+            return Err((error::NOT_AUTHORIZED, text));
+        }
+        let held = session.registrations.len();
+        if held >= self.config.limits.max_registrations_per_session {
+            self.stats.limited += 1;
+            let text = format!("session holds {held} registrations, as many as it may");
+            return Err((error::RESOURCE_LIMIT, text));
+        }
+        let realm_key = session.realm;
+        let dealer = &mut self.realms.get_mut(realm_key).dealer;
+        let id = match dealer.by_uri.get(options.matching, procedure.as_str()) {
+            None => dealer.create(procedure, options.matching, options.invoke),
+            Some(id) => {
+                let present = dealer.registrations.get(id).map_or(InvocationPolicy::Single, |found| found.invoke);
+                if present != options.invoke {
+                    let text = format!(
+                        "register for already registered procedure '{procedure}' with invocation policy {} (present: {})",
+                        options.invoke.as_str(),
+                        present.as_str()
+                    );
+                    return Err((error::PROCEDURE_EXISTS_WITH_DIFFERENT_POLICY, text));
+                }
+                let holds = self.session(key).is_some_and(|session| session.registrations.contains_key(&id));
+                if holds || present == InvocationPolicy::Single {
+                    let text = format!("register for already registered procedure '{procedure}'");
+                    return Err((error::PROCEDURE_ALREADY_EXISTS, text));
+                }
+                id
+            }
+        };
+        let place = self.realms.get_mut(realm_key).dealer.add(id, key, options.concurrency);
+        if let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) {
+            session.registrations.insert(id, place);
+        }
+        Ok(id)
+    }
+
+    pub(crate) fn receive_unregister(&mut self, now: Instant, key: PeerKey, unregister: &Unregister) {
+        let Unregister { request, registration } = *unregister;
+        if !self.accept_request(now, key, request) {
+            return;
+        }
+        let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return };
+        let realm = session.realm;
+        let Some(place) = session.registrations.remove(&registration) else {
+            let text = format!("session does not hold registration {registration}");
+            return self.fail(key, RequestType::Unregister, request, error::NO_SUCH_REGISTRATION, text);
+        };
+        self.realms.get_mut(realm).dealer.remove(registration, place);
+        self.send(key, Unregistered { request: Some(request), revocation: None });
+    }
+
+    /// Takes an ended session off its registrations, and out of the calls it made or was to answer.
+    pub(crate) fn leave_dealer(&mut self, session: &Session) {
+        let dealer = &mut self.realms.get_mut(session.realm).dealer;
+        for id in sorted_keys(&session.registrations) {
+            if let Some(&place) = session.registrations.get(&id) {
+                dealer.remove(id, place);
+            }
+        }
+        self.abandon_calls(session);
+        self.fail_invocations(session);
+    }
+}

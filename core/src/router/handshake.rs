@@ -1,0 +1,263 @@
+//! From HELLO to WELCOME or ABORT (spec: "Sessions", "Authentication Methods").
+
+use super::output::{
+    AuthRequest, AuthStep, AuthVerdict, Challenge, CloseReason, Identity, Output, StaleDecision, Violation,
+};
+use super::peer::{Decision, Handshake, Proof, State};
+use super::realm::{RealmKey, Role, TRUSTED};
+use super::session::Session;
+use super::{DecisionId, PeerKey, Router, features};
+use crate::auth::{self, CraChallenge, cra};
+use crate::id::SessionId;
+use crate::message::{Authenticate, ChallengeMessage, Hello, Welcome, WelcomeDetails};
+use crate::rng::draw_id;
+use crate::time::Instant;
+use crate::uri::{Uri, error};
+use crate::value::Dict;
+
+/// Why a peer is not let in: reason and text of the ABORT.
+type Refusal = (Uri, String);
+
+impl Router {
+    /// HELLO from a peer without a session.
+    pub(crate) fn receive_hello(&mut self, now: Instant, key: PeerKey, mut hello: Hello) {
+        if hello.details.roles.is_empty() {
+            return self.violate(now, key, Violation::NoRoles);
+        }
+        let session = self.draw_session_id(key);
+        let handshake = Box::new(Handshake::new(session, &mut hello));
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if let Some(identity) = peer.link.privileged.clone() {
+            return self.welcome(key, &handshake, identity);
+        }
+        let details = hello.details;
+        let methods =
+            if details.authmethods.is_empty() { vec![auth::ANONYMOUS.to_owned()] } else { details.authmethods };
+        let step = AuthStep::Hello {
+            methods,
+            authid: details.authid,
+            authrole: details.authrole,
+            extra: details.authextra.unwrap_or_default(),
+        };
+        self.ask(now, key, handshake, step);
+    }
+
+    /// AUTHENTICATE from a peer that was challenged.
+    pub(crate) fn receive_authenticate(&mut self, now: Instant, key: PeerKey, answer: Authenticate) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        // The proof is taken out: one challenge is good for one answer.
+        let State::AwaitAuthenticate(proof, handshake) = core::mem::replace(&mut peer.state, State::AwaitHello) else {
+            return;
+        };
+        match proof.challenge {
+            Challenge::Cra { secret, grant } => {
+                if cra::verify(&secret.key(), &proof.text, &answer.signature) {
+                    self.welcome(key, &handshake, grant);
+                } else {
+                    let message = "WAMP-CRA client signature is invalid".to_owned();
+                    self.refuse(key, handshake.session, (error::NOT_AUTHORIZED, message));
+                }
+            }
+            Challenge::Ticket { digest, grant } => {
+                if digest.matches(&answer.signature) {
+                    self.welcome(key, &handshake, grant);
+                } else {
+                    let message = "ticket in WAMP-Ticket authentication is invalid".to_owned();
+                    self.refuse(key, handshake.session, (error::NOT_AUTHORIZED, message));
+                }
+            }
+            Challenge::Custom { method, state, .. } => {
+                let step = AuthStep::Response {
+                    method,
+                    authid: handshake.authid.clone(),
+                    signature: answer.signature,
+                    extra: answer.extra,
+                    state,
+                };
+                self.ask(now, key, handshake, step);
+            }
+        }
+    }
+
+    /// Takes the answer to a question, now or later.
+    pub(crate) fn take_verdict(
+        &mut self,
+        now: Instant,
+        id: DecisionId,
+        verdict: AuthVerdict,
+    ) -> Result<(), StaleDecision> {
+        let Some(Decision { peer: key }) = self.decisions.remove(id) else {
+            self.stats.stale_decisions += 1;
+            return Err(StaleDecision);
+        };
+        // A question lives exactly as long as its peer waits for the verdict: see `forget_handshake`.
+        let Some(peer) = self.peers.get_mut(key) else { return Err(StaleDecision) };
+        let State::AwaitVerdict(_, handshake) = core::mem::replace(&mut peer.state, State::AwaitHello) else {
+            return Err(StaleDecision);
+        };
+        match verdict {
+            AuthVerdict::Welcome(identity) => self.welcome(key, &handshake, identity),
+            AuthVerdict::Challenge(challenge) => self.challenge(now, key, handshake, challenge),
+            AuthVerdict::Deny { reason, message } => self.refuse(key, handshake.session, (reason, message)),
+        }
+        if self.wants_input(key) {
+            self.outputs.push_back(Output::InputReady(key));
+        }
+        Ok(())
+    }
+
+    /// Nobody answered a question in time: silence is a denial.
+    pub(crate) fn verdict_overdue(&mut self, key: PeerKey, session: SessionId) {
+        self.refuse(
+            key,
+            session,
+            (error::AUTHENTICATION_FAILED, "the authenticator did not answer in time".to_owned()),
+        );
+    }
+
+    /// Forgets what a handshake holds outside its peer. The state is left at `AwaitHello`.
+    pub(crate) fn forget_handshake(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        match &peer.state {
+            State::AwaitVerdict(decision, handshake) => {
+                self.decisions.remove(*decision);
+                self.sessions.remove(&handshake.session);
+            }
+            State::AwaitAuthenticate(_, handshake) => {
+                self.sessions.remove(&handshake.session);
+            }
+            State::AwaitHello | State::AwaitGoodbye | State::Joined(_) => return,
+        }
+        peer.state = State::AwaitHello;
+    }
+
+    fn ask(&mut self, now: Instant, key: PeerKey, handshake: Box<Handshake>, step: AuthStep) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let expires = now.after(self.config.limits.auth_timeout);
+        let id = self.decisions.insert(Decision { peer: key });
+        self.outputs.push_back(Output::Authenticate(Box::new(AuthRequest {
+            id,
+            peer: key,
+            tag: peer.link.tag,
+            session: handshake.session,
+            realm: handshake.realm.clone(),
+            step,
+            transport: peer.link.transport.clone(),
+            expires,
+        })));
+        peer.state = State::AwaitVerdict(id, handshake);
+        self.set_deadline(key, expires);
+    }
+
+    fn challenge(&mut self, now: Instant, key: PeerKey, mut handshake: Box<Handshake>, challenge: Challenge) {
+        if handshake.challenges >= self.config.limits.max_challenges {
+            let message = format!("no decision after {} challenges", handshake.challenges);
+            return self.refuse(key, handshake.session, (error::AUTHENTICATION_FAILED, message));
+        }
+        handshake.challenges += 1;
+        if let Challenge::Cra { grant, .. } | Challenge::Ticket { grant, .. } = &challenge {
+            if let Err(refusal) = self.check_grant(grant, false) {
+                return self.refuse(key, handshake.session, refusal);
+            }
+        }
+        let mut text = String::new();
+        let message = match &challenge {
+            Challenge::Cra { secret, grant } => {
+                text = self.write_cra_challenge(now, handshake.session, grant);
+                let mut extra = secret.challenge_extra();
+                extra.insert("challenge".to_owned(), text.as_str().into());
+                ChallengeMessage { method: auth::WAMPCRA.to_owned(), extra }
+            }
+            Challenge::Ticket { .. } => ChallengeMessage { method: auth::TICKET.to_owned(), extra: Dict::new() },
+            Challenge::Custom { method, extra, .. } => {
+                ChallengeMessage { method: method.clone(), extra: extra.clone() }
+            }
+        };
+        self.send(key, message);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.state = State::AwaitAuthenticate(Box::new(Proof { challenge, text }), handshake);
+        }
+        self.set_deadline(key, now.after(self.config.limits.handshake_timeout));
+    }
+
+    fn write_cra_challenge(&mut self, now: Instant, session: SessionId, grant: &Identity) -> String {
+        let mut nonce = [0; cra::NONCE_LEN];
+        self.rng.fill_bytes(&mut nonce);
+        CraChallenge {
+            authid: &grant.authid,
+            authrole: &grant.authrole,
+            authprovider: &grant.authprovider,
+            session,
+            nonce,
+            timestamp: self.wall_clock(now),
+        }
+        .to_string()
+    }
+
+    /// Opens the session, if realm and role exist. The peer's state is replaced.
+    fn welcome(&mut self, key: PeerKey, handshake: &Handshake, identity: Identity) {
+        let privileged = self.peers.get(key).is_some_and(|peer| peer.link.privileged.is_some());
+        let (realm, role) = match self.check_grant(&identity, privileged) {
+            Ok(found) => found,
+            Err(refusal) => return self.refuse(key, handshake.session, refusal),
+        };
+        let details = WelcomeDetails {
+            realm: Some(identity.realm.clone()),
+            authid: Some(identity.authid.clone()),
+            authrole: Some(identity.authrole.clone()),
+            authmethod: Some(identity.authmethod.clone()),
+            authprovider: Some(identity.authprovider.clone()),
+            authextra: Some(identity.authextra.clone()),
+            agent: self.config.agent.clone(),
+            roles: features::announced(),
+        };
+        let session = Box::new(Session::new(handshake, identity, realm, role, &self.seed));
+        self.clear_deadline(key);
+        self.leave_joining(key);
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.state = State::Joined(session);
+        self.stats.sessions += 1;
+        self.stats.joined += 1;
+        self.send(key, Welcome { session: handshake.session, details });
+    }
+
+    /// Realm and role of an identity, or why it can not be had.
+    fn check_grant(&self, identity: &Identity, privileged: bool) -> Result<(RealmKey, Role), Refusal> {
+        if identity.realm.as_str().is_empty() {
+            return Err((error::NO_SUCH_REALM, "no realm requested, and none assigned".to_owned()));
+        }
+        let Some(realm) = self.realms.find(&identity.realm) else {
+            return Err((error::NO_SUCH_REALM, format!("no realm \"{}\" exists on this router", identity.realm)));
+        };
+        if identity.authid.is_empty() {
+            return Err((error::NO_SUCH_PRINCIPAL, "no authid assigned".to_owned()));
+        }
+        let configured = self.realms.get(realm).role(&identity.authrole);
+        let trusted = (privileged && identity.authrole == TRUSTED).then_some(Role::Trusted);
+        let Some(role) = configured.or(trusted) else {
+            let message = format!("realm \"{}\" has no role \"{}\"", identity.realm, identity.authrole);
+            return Err((error::NO_SUCH_ROLE, message));
+        };
+        Ok((realm, role))
+    }
+
+    /// Sends a peer away that was not let in.
+    pub(crate) fn refuse(&mut self, key: PeerKey, session: SessionId, (reason, message): Refusal) {
+        self.sessions.remove(&session);
+        self.stats.refused += 1;
+        self.send_abort(key, reason.clone(), &message);
+        self.close(key, CloseReason::Refused(reason));
+    }
+
+    /// Draws the id of a session to be, and reserves it.
+    fn draw_session_id(&mut self, key: PeerKey) -> SessionId {
+        loop {
+            if let Some(id) = SessionId::new(draw_id(&mut *self.rng)) {
+                if !self.sessions.contains_key(&id) {
+                    self.sessions.insert(id, key);
+                    return id;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What must hold between any two inputs.
+
+use super::Router;
+use super::peer::State;
+
+impl Router {
+    /// Checks that the tables agree with each other. For tests and fuzzing: costs a walk over everything.
+    ///
+    /// # Panics
+    /// When they do not.
+    #[doc(hidden)]
+    pub fn check_invariants(&self) {
+        let (mut sessions, mut reserved, mut calls, mut invocations, mut deadlines) = (0, 0, 0, 0, 0);
+        let (mut subscriptions, mut registrations, mut undecided, mut joining) = (0, 0, 0, 0);
+        for (key, peer) in self.peers.iter() {
+            deadlines += usize::from(peer.deadline.is_some());
+            joining += usize::from(peer.joining.is_some());
+            match &peer.state {
+                State::Joined(session) => {
+                    sessions += 1;
+                    assert!(peer.joining.is_none(), "a joined peer is counted as joining");
+                    assert_eq!(self.sessions.get(&session.id), Some(&key), "session id does not lead to its peer");
+                    calls += session.calls.len();
+                    invocations += session.invocations.len();
+                    subscriptions += session.subscriptions.len();
+                    registrations += session.registrations.len();
+                }
+                State::AwaitVerdict(decision, handshake) => {
+                    undecided += 1;
+                    reserved += 1;
+                    assert_eq!(self.decisions.get(*decision).map(|d| d.peer), Some(key), "question without its peer");
+                    assert_eq!(self.sessions.get(&handshake.session), Some(&key), "session id is not reserved");
+                }
+                State::AwaitAuthenticate(_, handshake) => {
+                    reserved += 1;
+                    assert_eq!(self.sessions.get(&handshake.session), Some(&key), "session id is not reserved");
+                }
+                State::AwaitHello | State::AwaitGoodbye => {}
+            }
+        }
+        assert_eq!(self.stats.sessions, sessions, "count of sessions");
+        assert_eq!(self.sessions.len(), sessions + reserved, "session ids");
+        assert_eq!(self.decisions.len(), undecided, "questions");
+        assert_eq!(self.joining.len(), joining, "peers that have not joined");
+        assert_eq!((self.calls.len(), self.calls.len()), (calls, invocations), "calls and their two ends");
+        let timed_calls = self.calls.iter().filter(|(_, call)| call.deadline.is_some()).count();
+        assert_eq!(self.timers.len(), deadlines + timed_calls, "deadlines");
+
+        let (mut held_subscriptions, mut held_registrations) = (0, 0);
+        for realm in self.realms.iter() {
+            for (id, subscription) in realm.broker.subscriptions.iter() {
+                assert!(!subscription.subscribers.is_empty(), "a subscription that nobody holds");
+                assert_eq!(realm.broker.by_uri.get(subscription.matching, subscription.uri.as_str()), Some(id));
+                held_subscriptions += subscription.subscribers.len();
+            }
+            assert_eq!(realm.broker.by_uri.len(), realm.broker.subscriptions.len(), "topics");
+            for (id, registration) in realm.dealer.registrations.iter() {
+                assert!(!registration.callees.is_empty(), "a registration that nobody holds");
+                assert_eq!(realm.dealer.by_uri.get(registration.matching, registration.uri.as_str()), Some(id));
+                held_registrations += registration.callees.len();
+                for callee in &registration.callees {
+                    let busy =
+                        self.calls.iter().filter(|(_, c)| (c.registration, c.place) == (id, callee.place)).count();
+                    assert_eq!(usize::try_from(callee.busy), Ok(busy), "busy slots of a callee");
+                }
+            }
+            assert_eq!(realm.dealer.by_uri.len(), realm.dealer.registrations.len(), "procedures");
+        }
+        assert_eq!(subscriptions, held_subscriptions, "both ends of subscriptions");
+        assert_eq!(registrations, held_registrations, "both ends of registrations");
+    }
+}

@@ -1,0 +1,457 @@
+//! The router: a broker and a dealer for any number of peers, without IO.
+//!
+//! # Driving it
+//!
+//! 1. Give one input ([`Router::open`], [`Router::receive`], [`Router::connection_lost`], [`Router::handle_timeout`], ...),
+//!    then drain [`Router::poll_output`] until it returns `None`, then give the next input. Answers to
+//!    [`Output::Authenticate`] may be given inside the drain.
+//! 2. `now` never goes back.
+//! 3. Call [`Router::handle_timeout`] at [`Router::next_deadline`]; earlier calls are harmless.
+//! 4. Do not hand in messages of a peer while [`Router::wants_input`] is false for it. [`Output::InputReady`] tells when
+//!    it is true again.
+//! 5. Outputs come in the order in which they must reach each peer.
+//! 6. Nothing follows [`Output::Close`] for a peer; its key is then stale. Inputs for stale keys are ignored.
+//!
+//! What a peer does wrong ends that peer, never the router: no input can fail or panic for it.
+
+mod audience;
+mod broker;
+mod config;
+mod dealer;
+mod features;
+mod handshake;
+mod invariants;
+mod invocation;
+mod output;
+pub(crate) mod pattern;
+mod peer;
+pub mod permission;
+mod realm;
+mod session;
+mod stats;
+mod timers;
+
+pub use config::{Limits, RealmConfig, RequestIdCheck, RoleConfig, RouterConfig};
+pub use output::{
+    AuthRequest, AuthStep, AuthVerdict, Challenge, CloseReason, Congestion, Identity, LinkInfo, Output, Overloaded,
+    Recipients, StaleDecision, Violation,
+};
+pub use permission::{Action, Allow, Disclose, Permissions, Rule};
+pub use stats::RouterStats;
+
+use crate::arena::{Arena, key};
+use crate::codec::{DecodeError, TranscodeError};
+use crate::hash::{HashMap, Seed};
+use crate::id::{RequestId, SessionId};
+use crate::message::{Error, Message, Payload, RequestType};
+use crate::time::{Instant, UnixTime};
+use crate::uri::{InvalidUri, MatchPolicy, Uri, UriRule, close, error};
+use crate::value::Value;
+use dealer::Calls;
+use peer::{Decision, Peer, State};
+use rand_core::CryptoRng;
+use realm::Realms;
+use session::Session;
+use std::collections::{BTreeMap, VecDeque};
+use timers::{TimerKey, Timers};
+
+key! {
+    /// A transport attached to the router, before, during and after its session.
+    ///
+    /// [`PeerKey::index`] is dense: adapters may index a `Vec` with it. An index is used again after its peer is gone,
+    /// then with another generation, so that a stale key is never taken for a new peer.
+    pub PeerKey
+}
+
+key! {
+    /// A question the router has asked.
+    pub DecisionId
+}
+
+/// Why a message could not be written for a receiver, for [`Router::undeliverable`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Undeliverable {
+    /// The receiver's serializer can not carry the payload.
+    Transcode(TranscodeError),
+    /// The message is larger than the receiver accepts.
+    TooLarge {
+        /// Size of the message in bytes.
+        size: usize,
+        /// The receiver's limit in bytes.
+        limit: usize,
+    },
+}
+
+/// A WAMP router: see the [module's documentation](self) for how to drive it.
+pub struct Router {
+    config: RouterConfig,
+    start: (Instant, UnixTime),
+    rng: Box<dyn CryptoRng + Send>,
+    seed: Seed,
+    peers: Arena<PeerKey, Peer>,
+    /// Peers that have not joined, by the order in which they began to wait.
+    joining: BTreeMap<u64, PeerKey>,
+    next_joining: u64,
+    /// Every session id in use, joined or reserved by a handshake.
+    sessions: HashMap<SessionId, PeerKey>,
+    realms: Realms,
+    calls: Calls,
+    decisions: Arena<DecisionId, Decision>,
+    timers: Timers,
+    outputs: VecDeque<Output>,
+    stats: RouterStats,
+    shutting_down: bool,
+}
+
+impl Router {
+    /// A router with nothing attached. `wall` is the wall-clock time at `now`; `rng` is the source of session and
+    /// publication ids, nonces and hash keys.
+    pub fn new(mut config: RouterConfig, now: Instant, wall: UnixTime, mut rng: Box<dyn CryptoRng + Send>) -> Self {
+        let seed = Seed::new(rng.next_u64());
+        let realms = Realms::new(core::mem::take(&mut config.realms), &seed);
+        Self {
+            config,
+            start: (now, wall),
+            rng,
+            peers: Arena::new(),
+            joining: BTreeMap::new(),
+            next_joining: 0,
+            sessions: seed.map(),
+            realms,
+            calls: Arena::new(),
+            decisions: Arena::new(),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            stats: RouterStats::default(),
+            shutting_down: false,
+            seed,
+        }
+    }
+
+    /// Attaches a transport, from which HELLO is now awaited.
+    ///
+    /// With [`Limits::max_joining_peers`] waiting already, the one that has waited longest is dropped.
+    ///
+    /// # Errors
+    /// [`Overloaded`]: the adapter should close the transport. Nothing has been attached.
+    pub fn open(&mut self, now: Instant, link: LinkInfo) -> Result<PeerKey, Overloaded> {
+        if self.shutting_down {
+            return Err(Overloaded::ShuttingDown);
+        }
+        if self.peers.len() >= self.config.limits.max_peers {
+            self.stats.peers_refused += 1;
+            return Err(Overloaded::TooManyPeers);
+        }
+        let key = self.peers.insert(Peer::new(link));
+        self.await_hello(now, key);
+        Ok(key)
+    }
+
+    /// A message from a peer.
+    pub fn receive(&mut self, now: Instant, peer: PeerKey, message: Message) {
+        let Some(entry) = self.peers.get(peer) else { return };
+        if matches!(message, Message::Abort(_)) {
+            // Never answered (spec: "Session Establishment", ABORT).
+            self.end_session(peer);
+            return self.close(peer, CloseReason::AbortedByPeer);
+        }
+        match &entry.state {
+            State::Joined(_) => self.receive_joined(now, peer, message),
+            State::AwaitHello => match message {
+                Message::Hello(hello) => self.receive_hello(now, peer, hello),
+                other => self.unexpected(now, peer, &["HELLO"], &other),
+            },
+            State::AwaitAuthenticate(..) => match message {
+                Message::Authenticate(answer) => self.receive_authenticate(now, peer, answer),
+                other => self.unexpected(now, peer, &["AUTHENTICATE"], &other),
+            },
+            State::AwaitVerdict(..) => self.violate(now, peer, Violation::SentWhileUndecided(message.name())),
+            // The session is over: everything but GOODBYE is ignored (spec: "Session Close").
+            State::AwaitGoodbye => {
+                if matches!(message, Message::Goodbye(_)) {
+                    let reason = if self.shutting_down { CloseReason::Shutdown } else { CloseReason::Goodbye };
+                    self.close(peer, reason);
+                }
+            }
+        }
+    }
+
+    /// Bytes from a peer that are not a message: ABORT `wamp.error.protocol_violation`.
+    pub fn receive_invalid(&mut self, now: Instant, peer: PeerKey, error: DecodeError) {
+        if self.peers.get(peer).is_some() {
+            self.violate(now, peer, Violation::Undecodable(error));
+        }
+    }
+
+    /// A message from [`Output::Send`] could not be written for one of its receivers. May be called inside the drain.
+    ///
+    /// Whoever waits for an answer gets an ERROR in its place; an EVENT is skipped for this receiver.
+    pub fn undeliverable(&mut self, now: Instant, peer: PeerKey, message: Message, why: &Undeliverable) {
+        let _ = now;
+        self.stats.undeliverable += 1;
+        let (error, text) = match why {
+            Undeliverable::Transcode(why) => (error::INVALID_ARGUMENT, format!("payload can not be carried: {why}")),
+            Undeliverable::TooLarge { size, limit } => {
+                let text = format!("message of {size} bytes is over the receiver's limit of {limit} bytes");
+                (error::PAYLOAD_SIZE_EXCEEDED, text)
+            }
+        };
+        self.answer_undeliverable(peer, message, error, &text);
+    }
+
+    /// The peer's transport is gone.
+    pub fn connection_lost(&mut self, now: Instant, peer: PeerKey) {
+        let _ = now;
+        self.end_session(peer);
+        self.detach(peer);
+    }
+
+    /// How full the queue of bytes to a peer is now.
+    pub fn set_congestion(&mut self, now: Instant, peer: PeerKey, level: Congestion) {
+        let _ = now;
+        let Some(entry) = self.peers.get_mut(peer) else { return };
+        let waited = !entry.wants_input();
+        entry.congestion = level;
+        if level == Congestion::Hard {
+            self.stats.slow_consumers += 1;
+            self.end_session(peer);
+            self.close(peer, CloseReason::SlowConsumer);
+        } else if waited && self.wants_input(peer) {
+            self.outputs.push_back(Output::InputReady(peer));
+        }
+    }
+
+    /// The answer to an [`Output::Authenticate`]. May be called inside the drain.
+    ///
+    /// # Errors
+    /// [`StaleDecision`]: the question is no longer asked. The answer has no effect, which is safe to ignore.
+    pub fn decide_auth(&mut self, now: Instant, id: DecisionId, verdict: AuthVerdict) -> Result<(), StaleDecision> {
+        self.take_verdict(now, id, verdict)
+    }
+
+    /// Acts on every deadline that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(key) = self.timers.pop_due(now) {
+            match key {
+                TimerKey::Peer(peer) => self.peer_overdue(peer),
+                TimerKey::Call(call) => {
+                    if let Some(entry) = self.calls.get_mut(call) {
+                        entry.deadline = None;
+                    }
+                    self.call_overdue(call);
+                }
+            }
+        }
+    }
+
+    /// Ends one session at the router's wish: GOODBYE with this reason and message. It can do nothing more, whether it
+    /// answers or not. Returns whether there was such a session.
+    pub fn kill(&mut self, now: Instant, session: SessionId, reason: Uri, message: &str) -> bool {
+        let Some(&peer) = self.sessions.get(&session) else { return false };
+        let joined = self.session(peer).is_some();
+        if joined {
+            self.dismiss(now, peer, reason, message);
+        }
+        joined
+    }
+
+    /// Ends everything: GOODBYE `wamp.close.system_shutdown` to every session, ABORT to every peer that has not joined.
+    /// Each is closed when it has answered, or failed to in time. New transports are refused.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.shutting_down = true;
+        let keys: Vec<PeerKey> = self.peers.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let Some(peer) = self.peers.get(key) else { continue };
+            match peer.state {
+                State::Joined(_) => self.dismiss(now, key, close::SYSTEM_SHUTDOWN, "the router shuts down"),
+                State::AwaitGoodbye => {}
+                State::AwaitHello | State::AwaitVerdict(..) | State::AwaitAuthenticate(..) => {
+                    self.send_abort(key, close::SYSTEM_SHUTDOWN, "the router shuts down");
+                    self.close(key, CloseReason::Shutdown);
+                }
+            }
+        }
+    }
+
+    /// The next thing to do; `None` when there is nothing until the next input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Router::handle_timeout`].
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Whether messages of this peer may be handed in now. False for a stale key.
+    pub fn wants_input(&self, peer: PeerKey) -> bool {
+        self.peers.get(peer).is_some_and(Peer::wants_input)
+    }
+
+    /// Counters, and how much the router holds now.
+    pub fn stats(&self) -> RouterStats {
+        RouterStats {
+            peers: self.peers.len(),
+            joining: self.joining.len(),
+            subscriptions: self.realms.iter().map(|realm| realm.broker.subscriptions.len()).sum(),
+            registrations: self.realms.iter().map(|realm| realm.dealer.registrations.len()).sum(),
+            calls_in_flight: self.calls.len(),
+            undecided: self.decisions.len(),
+            timers: self.timers.len(),
+            ..self.stats
+        }
+    }
+
+    fn receive_joined(&mut self, now: Instant, peer: PeerKey, message: Message) {
+        match message {
+            Message::Call(call) => self.receive_call(now, peer, call),
+            Message::Yield(answer) => self.receive_yield(now, peer, answer),
+            Message::Publish(publish) => self.receive_publish(now, peer, publish),
+            Message::Subscribe(subscribe) => self.receive_subscribe(now, peer, subscribe),
+            Message::Unsubscribe(unsubscribe) => self.receive_unsubscribe(now, peer, &unsubscribe),
+            Message::Register(register) => self.receive_register(now, peer, register),
+            Message::Unregister(unregister) => self.receive_unregister(now, peer, &unregister),
+            Message::Cancel(cancel) => self.receive_cancel(peer, &cancel),
+            Message::Error(answer) if answer.request_type == RequestType::Invocation => {
+                self.receive_invocation_error(now, peer, answer);
+            }
+            Message::Goodbye(goodbye) => self.receive_goodbye(now, peer, &goodbye),
+            Message::EventReceived(_) => {}
+            other => self.unexpected(now, peer, &["a request", "an answer to an INVOCATION", "GOODBYE"], &other),
+        }
+    }
+
+    fn unexpected(&mut self, now: Instant, peer: PeerKey, expected: &'static [&'static str], got: &Message) {
+        self.violate(now, peer, Violation::UnexpectedMessage { expected, got: got.name() });
+    }
+
+    fn peer_overdue(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.deadline = None;
+        match &peer.state {
+            State::AwaitVerdict(_, handshake) => {
+                let session = handshake.session;
+                self.verdict_overdue(key, session);
+            }
+            State::AwaitHello | State::AwaitAuthenticate(..) => {
+                self.stats.timeouts += 1;
+                self.send_abort(key, error::AUTHENTICATION_FAILED, "handshake took too long");
+                self.close(key, CloseReason::Timeout);
+            }
+            State::AwaitGoodbye => {
+                self.stats.timeouts += 1;
+                self.close(key, CloseReason::Timeout);
+            }
+            State::Joined(_) => {}
+        }
+    }
+
+    /// Puts a peer without a session among those that are awaited to say HELLO.
+    fn await_hello(&mut self, now: Instant, key: PeerKey) {
+        if self.joining.len() >= self.config.limits.max_joining_peers {
+            if let Some((_, oldest)) = self.joining.pop_first() {
+                self.stats.joining_dropped += 1;
+                self.close(oldest, CloseReason::Overload);
+            }
+        }
+        let place = self.next_joining;
+        self.next_joining += 1;
+        self.joining.insert(place, key);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.state = State::AwaitHello;
+            peer.joining = Some(place);
+        }
+        self.set_deadline(key, now.after(self.config.limits.handshake_timeout));
+    }
+
+    fn leave_joining(&mut self, key: PeerKey) {
+        if let Some(place) = self.peers.get_mut(key).and_then(|peer| peer.joining.take()) {
+            self.joining.remove(&place);
+        }
+    }
+
+    fn set_deadline(&mut self, key: PeerKey, at: Instant) {
+        self.clear_deadline(key);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.deadline = Some(at);
+            self.timers.set(at, TimerKey::Peer(key));
+        }
+    }
+
+    fn clear_deadline(&mut self, key: PeerKey) {
+        if let Some(at) = self.peers.get_mut(key).and_then(|peer| peer.deadline.take()) {
+            self.timers.cancel(at, TimerKey::Peer(key));
+        }
+    }
+
+    /// The last output for a peer that has no session (any more).
+    fn close(&mut self, peer: PeerKey, reason: CloseReason) {
+        if self.peers.get(peer).is_some() {
+            self.outputs.push_back(Output::Close { peer, reason });
+            self.detach(peer);
+        }
+    }
+
+    /// Forgets a peer that has no session (any more).
+    fn detach(&mut self, key: PeerKey) {
+        self.forget_handshake(key);
+        self.clear_deadline(key);
+        self.leave_joining(key);
+        self.peers.remove(key);
+    }
+
+    fn session(&self, key: PeerKey) -> Option<&Session> {
+        self.peers.get(key).and_then(Peer::session)
+    }
+
+    /// Answers a request with an ERROR of the router's own.
+    fn fail(&mut self, key: PeerKey, request_type: RequestType, request: RequestId, error: Uri, text: String) {
+        let payload = Payload::from_args([Value::from(text)]);
+        self.send(key, Error { request_type, request, pass_thru: None, error, payload });
+    }
+
+    /// Whether a URI may name what is subscribed to or registered.
+    fn check_uri(&self, rule: UriRule, uri: &Uri, matching: MatchPolicy) -> Result<(), UriRefusal> {
+        if uri.as_str().len() > self.config.limits.max_uri_length {
+            return Err(UriRefusal::TooLong(self.config.limits.max_uri_length));
+        }
+        uri.check(rule, matching).map_err(UriRefusal::Invalid)
+    }
+
+    /// The text of a refusal, as Crossbar.io words it.
+    fn refusal(&self, session: &Session, action: &str, procedure: &Uri) -> String {
+        format!(
+            "session (session_id={}, authid=\"{}\", authrole=\"{}\") is not authorized to {action} procedure \"{procedure}\" on realm \"{}\"",
+            session.id,
+            session.identity.authid,
+            session.identity.authrole,
+            self.realms.get(session.realm).name,
+        )
+    }
+
+    fn wall_clock(&self, now: Instant) -> UnixTime {
+        let (start, wall) = self.start;
+        wall.after(now.since(start))
+    }
+}
+
+enum UriRefusal {
+    TooLong(usize),
+    Invalid(InvalidUri),
+}
+
+impl core::fmt::Display for UriRefusal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::TooLong(limit) => write!(f, "longer than {limit} bytes"),
+            Self::Invalid(reason) => reason.fmt(f),
+        }
+    }
+}
+
+impl core::fmt::Debug for Router {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Router").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}

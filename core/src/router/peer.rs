@@ -1,0 +1,98 @@
+//! A transport attached to the router, before, during and after a session.
+
+use super::output::{Challenge, Congestion, LinkInfo};
+use super::session::Session;
+use super::{DecisionId, PeerKey};
+use crate::id::SessionId;
+use crate::message::{ClientRoles, Hello};
+use crate::time::Instant;
+use crate::uri::Uri;
+
+/// A peer: its transport, and the state of the protocol with it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) link: LinkInfo,
+    pub(crate) congestion: Congestion,
+    pub(crate) state: State,
+    /// When this peer's [`TimerKey::Peer`](super::timers::TimerKey::Peer) is due, if one is set.
+    pub(crate) deadline: Option<Instant>,
+    /// The peer's place among those that have not joined.
+    pub(crate) joining: Option<u64>,
+}
+
+/// What the router waits for from a peer.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// HELLO.
+    AwaitHello,
+    /// An answer to [`Output::Authenticate`](super::Output::Authenticate).
+    AwaitVerdict(DecisionId, Box<Handshake>),
+    /// AUTHENTICATE.
+    AwaitAuthenticate(Box<Proof>, Box<Handshake>),
+    /// Requests: the session is open.
+    Joined(Box<Session>),
+    /// GOODBYE, the router having sent its own: the session is over.
+    AwaitGoodbye,
+}
+
+/// What is known of a peer that asks to join.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    /// The id the session will have, and which challenges carry.
+    pub(crate) session: SessionId,
+    pub(crate) realm: Option<Uri>,
+    pub(crate) roles: ClientRoles,
+    pub(crate) authid: Option<String>,
+    /// CHALLENGEs sent so far.
+    pub(crate) challenges: u32,
+}
+
+impl Handshake {
+    pub(crate) fn new(session: SessionId, hello: &mut Hello) -> Self {
+        Self {
+            session,
+            realm: hello.realm.take(),
+            roles: hello.details.roles,
+            authid: hello.details.authid.clone(),
+            challenges: 0,
+        }
+    }
+}
+
+/// A challenge sent, and what proves it.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    pub(crate) challenge: Challenge,
+    /// The challenge text to be signed; empty unless WAMP-CRA.
+    pub(crate) text: String,
+}
+
+impl Peer {
+    pub(crate) const fn new(link: LinkInfo) -> Self {
+        Self { link, congestion: Congestion::Clear, state: State::AwaitHello, deadline: None, joining: None }
+    }
+
+    pub(crate) fn session(&self) -> Option<&Session> {
+        match &self.state {
+            State::Joined(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn session_mut(&mut self) -> Option<&mut Session> {
+        match &mut self.state {
+            State::Joined(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn wants_input(&self) -> bool {
+        matches!(self.congestion, Congestion::Clear) && !matches!(self.state, State::AwaitVerdict(..))
+    }
+}
+
+/// A question asked, until it is answered or its peer is gone.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) peer: PeerKey,
+}

@@ -1,0 +1,107 @@
+//! A realm: its rules, its roles, its topics and procedures.
+
+use super::broker::Broker;
+use super::config::{RealmConfig, RequestIdCheck};
+use super::dealer::Dealer;
+use super::permission::{Action, Decision, Permissions};
+use crate::hash::{HashMap, Seed};
+use crate::uri::{MatchPolicy, Uri, UriRule};
+
+/// Names a realm of this router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RealmKey(usize);
+
+/// Names a role of a realm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The built-in role of privileged peers, which may do everything.
+    Trusted,
+    /// A configured role.
+    Configured(usize),
+}
+
+/// The name of the built-in role.
+pub(crate) const TRUSTED: &str = "trusted";
+
+#[derive(Debug)]
+pub(crate) struct Realm {
+    pub(crate) name: Uri,
+    pub(crate) uri_rule: UriRule,
+    pub(crate) request_ids: RequestIdCheck,
+    roles: Vec<Permissions>,
+    role_by_name: HashMap<String, usize>,
+    pub(crate) broker: Broker,
+    pub(crate) dealer: Dealer,
+}
+
+impl Realm {
+    fn new(config: RealmConfig, seed: &Seed) -> Self {
+        let mut roles = Vec::with_capacity(config.roles.len());
+        let mut role_by_name = seed.map();
+        for role in config.roles {
+            role_by_name.insert(role.name, roles.len());
+            roles.push(role.permissions);
+        }
+        Self {
+            name: config.name,
+            uri_rule: config.uri_rule,
+            request_ids: config.request_ids,
+            roles,
+            role_by_name,
+            broker: Broker::new(seed),
+            dealer: Dealer::new(seed),
+        }
+    }
+
+    /// The configured role of this name.
+    pub(crate) fn role(&self, name: &str) -> Option<Role> {
+        self.role_by_name.get(name).map(|&index| Role::Configured(index))
+    }
+
+    /// Whether a role may act on a URI or pattern, and whether its identity is then disclosed.
+    pub(crate) fn decide(&self, role: Role, action: Action, uri: &Uri, matching: MatchPolicy) -> Decision {
+        match role {
+            Role::Trusted => Decision { allow: true, disclose: true },
+            Role::Configured(index) => match self.roles.get(index) {
+                Some(permissions) => permissions.decide(action, uri.as_str(), matching),
+                None => Decision { allow: false, disclose: false },
+            },
+        }
+    }
+}
+
+/// All realms of a router. They are never removed, so a key always finds its realm.
+#[derive(Debug)]
+pub(crate) struct Realms {
+    realms: Vec<Realm>,
+    by_name: HashMap<Uri, RealmKey>,
+}
+
+impl Realms {
+    pub(crate) fn new(configs: Vec<RealmConfig>, seed: &Seed) -> Self {
+        let mut this = Self { realms: Vec::with_capacity(configs.len()), by_name: seed.map() };
+        for config in configs {
+            this.by_name.insert(config.name.clone(), RealmKey(this.realms.len()));
+            this.realms.push(Realm::new(config, seed));
+        }
+        this
+    }
+
+    pub(crate) fn find(&self, name: &Uri) -> Option<RealmKey> {
+        self.by_name.get(name).copied()
+    }
+
+    #[allow(clippy::indexing_slicing, reason = "keys are made by `new` only, and realms are never removed")]
+    pub(crate) fn get(&self, key: RealmKey) -> &Realm {
+        &self.realms[key.0]
+    }
+
+    #[allow(clippy::indexing_slicing, reason = "keys are made by `new` only, and realms are never removed")]
+    pub(crate) fn get_mut(&mut self, key: RealmKey) -> &mut Realm {
+        &mut self.realms[key.0]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Realm> {
+        self.realms.iter()
+    }
+}

@@ -1,0 +1,153 @@
+//! An open session: who it is, what it owns, and how it ends.
+
+use super::dealer::CallKey;
+use super::output::{CloseReason, Identity, Output, Recipients, Violation};
+use super::peer::{Handshake, State};
+use super::realm::{RealmKey, Role};
+use super::{PeerKey, RequestIdCheck, Router};
+use crate::hash::{HashMap, Seed};
+use crate::id::{RegistrationId, RequestId, SessionId, SubscriptionId};
+use crate::message::{Abort, ClientRoles, Disclosed, Features, Goodbye, Message};
+use crate::time::Instant;
+use crate::uri::{Uri, close, error};
+use crate::value::{Dict, Value};
+use std::sync::Arc;
+
+/// What the router knows of a session. Everything the session owns elsewhere is listed here, so that its end costs what
+/// it owned.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) realm: RealmKey,
+    pub(crate) role: Role,
+    pub(crate) roles: ClientRoles,
+    pub(crate) identity: Arc<Identity>,
+    /// What is told of this session to others when it is disclosed.
+    pub(crate) disclosed: Arc<Disclosed>,
+    /// The request id that follows in the client's sequence.
+    pub(crate) next_request: RequestId,
+    /// The request id of the next INVOCATION to this session.
+    pub(crate) next_invocation: RequestId,
+    /// Subscriptions held, with the session's place among the subscribers.
+    pub(crate) subscriptions: HashMap<SubscriptionId, u64>,
+    /// Registrations held, with the session's place among the callees.
+    pub(crate) registrations: HashMap<RegistrationId, u64>,
+    /// Calls made that have no final answer.
+    pub(crate) calls: HashMap<RequestId, CallKey>,
+    /// Invocations received that have no final answer.
+    pub(crate) invocations: HashMap<RequestId, CallKey>,
+}
+
+impl Session {
+    pub(crate) fn new(handshake: &Handshake, identity: Identity, realm: RealmKey, role: Role, seed: &Seed) -> Self {
+        let disclosed = Disclosed {
+            session: handshake.session,
+            authid: Some(identity.authid.clone()),
+            authrole: Some(identity.authrole.clone()),
+        };
+        Self {
+            id: handshake.session,
+            realm,
+            role,
+            roles: handshake.roles,
+            identity: Arc::new(identity),
+            disclosed: Arc::new(disclosed),
+            next_request: RequestId::FIRST,
+            next_invocation: RequestId::FIRST,
+            subscriptions: seed.map(),
+            registrations: seed.map(),
+            calls: seed.map(),
+            invocations: seed.map(),
+        }
+    }
+
+    /// Whether the client announced all of `features` for the callee role.
+    pub(crate) fn callee_has(&self, features: Features) -> bool {
+        self.roles.callee.is_some_and(|announced| announced.contains(features))
+    }
+}
+
+/// Keys of a hash map in ascending order: the order of a hash map must never become visible.
+pub(crate) fn sorted_keys<K: Copy + Ord + core::hash::Hash + Eq, V>(map: &HashMap<K, V>) -> Vec<K> {
+    let mut keys: Vec<K> = map.keys().copied().collect();
+    keys.sort_unstable();
+    keys
+}
+
+impl Router {
+    /// Checks a request id against the session's sequence and advances it. False: the peer has been sent away.
+    pub(crate) fn accept_request(&mut self, now: Instant, key: PeerKey, request: RequestId) -> bool {
+        let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return false };
+        let expected = core::mem::replace(&mut session.next_request, request.next());
+        if request == expected {
+            return true;
+        }
+        match self.realms.get(session.realm).request_ids {
+            RequestIdCheck::Off => true,
+            RequestIdCheck::Warn => {
+                self.stats.request_ids_out_of_sequence += 1;
+                true
+            }
+            RequestIdCheck::Strict => {
+                self.violate(now, key, Violation::RequestOutOfSequence { expected, got: request });
+                false
+            }
+        }
+    }
+
+    /// GOODBYE from an open session: answered, and the session is over. The transport may be used for another HELLO.
+    pub(crate) fn receive_goodbye(&mut self, now: Instant, key: PeerKey, goodbye: &Goodbye) {
+        self.end_session(key);
+        let reason = if goodbye.reason == close::NORMAL { close::NORMAL } else { close::GOODBYE_AND_OUT };
+        self.send(key, Goodbye { details: Dict::new(), reason });
+        if self.shutting_down {
+            self.close(key, CloseReason::Shutdown);
+        } else {
+            self.await_hello(now, key);
+        }
+    }
+
+    /// Ends a session at the router's wish: it can do nothing more, and its transport is closed when it has answered
+    /// the GOODBYE, or has failed to in time.
+    pub(crate) fn dismiss(&mut self, now: Instant, key: PeerKey, reason: Uri, message: &str) {
+        self.end_session(key);
+        let details = Dict::from([("message".to_owned(), Value::from(message))]);
+        self.send(key, Goodbye { details, reason });
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.state = State::AwaitGoodbye;
+        }
+        self.set_deadline(key, now.after(self.config.limits.goodbye_timeout));
+    }
+
+    /// The peer broke the protocol: ABORT, and away with it.
+    pub(crate) fn violate(&mut self, _now: Instant, key: PeerKey, violation: Violation) {
+        self.stats.violations += 1;
+        self.end_session(key);
+        self.send_abort(key, error::PROTOCOL_VIOLATION, &violation.to_string());
+        self.close(key, CloseReason::Violation(violation));
+    }
+
+    pub(crate) fn send_abort(&mut self, key: PeerKey, reason: Uri, message: &str) {
+        let details = Dict::from([("message".to_owned(), Value::from(message))]);
+        self.send(key, Abort { details, reason, payload: Default::default() });
+    }
+
+    /// Takes back everything an open session owns; does nothing to a peer without one. Others learn of it: callers
+    /// whose callee this was get their ERROR, callees whose caller this was are interrupted.
+    pub(crate) fn end_session(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        if !matches!(peer.state, State::Joined(_)) {
+            return;
+        }
+        let State::Joined(session) = core::mem::replace(&mut peer.state, State::AwaitHello) else { return };
+        self.stats.sessions -= 1;
+        self.sessions.remove(&session.id);
+        self.leave_broker(&session);
+        self.leave_dealer(&session);
+    }
+
+    /// Queues a message to one peer.
+    pub(crate) fn send(&mut self, to: PeerKey, message: impl Into<Message>) {
+        self.outputs.push_back(Output::Send { to: Recipients::One(to), message: message.into() });
+    }
+}

@@ -1,0 +1,54 @@
+/// Counters of a router since it was made, and how much it holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouterStats {
+    /// Peers attached now.
+    pub peers: usize,
+    /// Peers attached now that have not joined.
+    pub joining: usize,
+    /// Sessions joined now.
+    pub sessions: usize,
+    /// Subscriptions (topic and match policy) now.
+    pub subscriptions: usize,
+    /// Registrations (procedure and match policy) now.
+    pub registrations: usize,
+    /// Calls without a final answer now.
+    pub calls_in_flight: usize,
+    /// Questions without an answer now.
+    pub undecided: usize,
+    /// Deadlines waited for now.
+    pub timers: usize,
+
+    /// Sessions that joined.
+    pub joined: u64,
+    /// Handshakes refused with ABORT.
+    pub refused: u64,
+    /// Peers that broke the protocol.
+    pub violations: u64,
+    /// Peers dropped because they took too long.
+    pub timeouts: u64,
+    /// Peers dropped because they did not read.
+    pub slow_consumers: u64,
+    /// Transports refused by [`Limits::max_peers`](super::Limits::max_peers).
+    pub peers_refused: u64,
+    /// Peers dropped by [`Limits::max_joining_peers`](super::Limits::max_joining_peers).
+    pub joining_dropped: u64,
+    /// Publications accepted.
+    pub publications: u64,
+    /// Events sent, counted once for each receiver.
+    pub events: u64,
+    /// Calls accepted.
+    pub calls: u64,
+    /// YIELD and ERROR that came after their call had been answered otherwise.
+    pub late_answers: u64,
+    /// Messages that a receiver could not be given: not expressible in its serializer, or too large for it.
+    pub undeliverable: u64,
+    /// Requests refused by the role's permissions.
+    pub denied: u64,
+    /// Requests refused by a limit on what one session may hold.
+    pub limited: u64,
+    /// Request ids out of sequence, with [`RequestIdCheck::Warn`](super::RequestIdCheck::Warn).
+    pub request_ids_out_of_sequence: u64,
+    /// Answers to questions that were no longer asked.
+    pub stale_decisions: u64,
+}

@@ -1,0 +1,43 @@
+//! Deadlines, in order: exact cancellation, and the earliest first.
+
+use super::PeerKey;
+use super::dealer::CallKey;
+use crate::time::Instant;
+use std::collections::BTreeSet;
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TimerKey {
+    /// What the peer is waited for: HELLO, AUTHENTICATE, a verdict about it, its GOODBYE.
+    Peer(PeerKey),
+    /// A call's timeout.
+    Call(CallKey),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers(BTreeSet<(Instant, TimerKey)>);
+
+impl Timers {
+    pub(crate) fn set(&mut self, at: Instant, key: TimerKey) {
+        self.0.insert((at, key));
+    }
+
+    pub(crate) fn cancel(&mut self, at: Instant, key: TimerKey) {
+        self.0.remove(&(at, key));
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the earliest deadline that is due.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<TimerKey> {
+        self.0.first().filter(|(at, _)| *at <= now)?;
+        self.0.pop_first().map(|(_, key)| key)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
