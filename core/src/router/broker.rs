@@ -93,10 +93,10 @@ impl Router {
         }
         let broker = &mut self.realms.get_mut(session.realm).broker;
         let held = session.subscriptions.len();
-        if let Some(id) = broker.by_uri.get(options.matching, topic.as_str()) {
-            if session.subscriptions.contains_key(&id) {
-                return self.send(key, Subscribed { request, subscription: id });
-            }
+        if let Some(id) = broker.by_uri.get(options.matching, topic.as_str())
+            && session.subscriptions.contains_key(&id)
+        {
+            return self.send(key, Subscribed { request, subscription: id });
         }
         if held >= self.config.limits.max_subscriptions_per_session {
             self.stats.limited += 1;

@@ -14,6 +14,7 @@ use crate::rng::draw_id;
 use crate::time::Instant;
 use crate::uri::{Uri, error};
 use crate::value::Dict;
+use std::collections::hash_map::Entry;
 
 /// Why a peer is not let in: reason and text of the ABORT.
 type Refusal = (Uri, String);
@@ -155,10 +156,10 @@ impl Router {
             return self.refuse(key, handshake.session, (error::AUTHENTICATION_FAILED, message));
         }
         handshake.challenges += 1;
-        if let Challenge::Cra { grant, .. } | Challenge::Ticket { grant, .. } = &challenge {
-            if let Err(refusal) = self.check_grant(grant, false) {
-                return self.refuse(key, handshake.session, refusal);
-            }
+        if let Challenge::Cra { grant, .. } | Challenge::Ticket { grant, .. } = &challenge
+            && let Err(refusal) = self.check_grant(grant, false)
+        {
+            return self.refuse(key, handshake.session, refusal);
         }
         let mut text = String::new();
         let message = match &challenge {
@@ -252,11 +253,10 @@ impl Router {
     /// Draws the id of a session to be, and reserves it.
     fn draw_session_id(&mut self, key: PeerKey) -> SessionId {
         loop {
-            if let Some(id) = SessionId::new(draw_id(&mut *self.rng)) {
-                if !self.sessions.contains_key(&id) {
-                    self.sessions.insert(id, key);
-                    return id;
-                }
+            let Some(id) = SessionId::new(draw_id(&mut *self.rng)) else { continue };
+            if let Entry::Vacant(vacant) = self.sessions.entry(id) {
+                vacant.insert(key);
+                return id;
             }
         }
     }

@@ -349,11 +349,11 @@ impl Router {
 
     /// Puts a peer without a session among those that are awaited to say HELLO.
     fn await_hello(&mut self, now: Instant, key: PeerKey) {
-        if self.joining.len() >= self.config.limits.max_joining_peers {
-            if let Some((_, oldest)) = self.joining.pop_first() {
-                self.stats.joining_dropped += 1;
-                self.close(oldest, CloseReason::Overload);
-            }
+        if self.joining.len() >= self.config.limits.max_joining_peers
+            && let Some((_, oldest)) = self.joining.pop_first()
+        {
+            self.stats.joining_dropped += 1;
+            self.close(oldest, CloseReason::Overload);
         }
         let place = self.next_joining;
         self.next_joining += 1;
