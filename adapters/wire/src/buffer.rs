@@ -1,0 +1,180 @@
+//! Buffers for what was read: one shared read buffer, and the leftovers of a connection.
+
+use bytes::{Buf, BytesMut};
+
+/// The one buffer into which a reactor reads all its sockets.
+///
+/// Bytes taken out of it are slices of it, so a message travels from the socket to the decoder without being copied. The
+/// memory is used again as soon as no slice is left; it is zero-filled once per `size` bytes received, not once per read.
+#[derive(Debug)]
+pub struct ReadBuffer {
+    spare: BytesMut,
+    size: usize,
+}
+
+impl ReadBuffer {
+    /// A buffer that offers at most `size` bytes to a read (at least 1,024; 65,536 is a good value).
+    pub fn new(size: usize) -> Self {
+        Self { spare: BytesMut::new(), size: size.max(1024) }
+    }
+
+    /// Where to read to: between a quarter of the size and the whole size.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.spare.len() < self.size / 4 {
+            self.spare.clear();
+            self.spare.reserve(self.size);
+            self.spare.resize(self.size, 0);
+        }
+        &mut self.spare
+    }
+
+    /// Takes the first `len` bytes of [`space`](Self::space), which a read has just filled.
+    pub fn take(&mut self, len: usize) -> BytesMut {
+        self.spare.split_to(len.min(self.spare.len()))
+    }
+}
+
+/// What the start of the buffered bytes holds.
+pub(crate) enum Parsed<H> {
+    /// More is needed: this many bytes in all before it is worth looking again.
+    Need(usize),
+    /// A frame of `header` bytes and then `payload` bytes, of which the payload may not have arrived yet.
+    Frame { head: H, header: usize, payload: usize },
+}
+
+/// Bytes of a connection that are not consumed yet. Owns no heap memory while there are none.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    held: BytesMut,
+    /// `held` is what frames were split off from: its allocation may be far larger than what is left.
+    sliced: bool,
+}
+
+impl Inbox {
+    /// Splits the payload of the next whole frame off the front of the held bytes and `input`.
+    ///
+    /// `None`: no whole frame there; `input` is now empty and what it held is kept here.
+    pub(crate) fn frame<H, E>(
+        &mut self,
+        input: &mut BytesMut,
+        mut parse: impl FnMut(&[u8]) -> Result<Parsed<H>, E>,
+    ) -> Result<Option<(H, BytesMut)>, E> {
+        loop {
+            let holding = !self.held.is_empty();
+            let source = if holding { &mut self.held } else { &mut *input };
+            let need = match parse(source)? {
+                Parsed::Need(need) => need,
+                Parsed::Frame { head, header, payload } => {
+                    // Lengths were checked against limits by `parse`, so the sum cannot overflow.
+                    let need = header + payload;
+                    if source.len() >= need {
+                        source.advance(header);
+                        let payload = source.split_to(payload);
+                        if holding {
+                            self.sliced = true;
+                            if self.held.is_empty() {
+                                self.clear();
+                            }
+                        }
+                        return Ok(Some((head, payload)));
+                    }
+                    need
+                }
+            };
+            if !holding {
+                self.hold(input);
+                return Ok(None);
+            }
+            if self.sliced {
+                self.held = BytesMut::from(&self.held[..]);
+                self.sliced = false;
+            }
+            if input.is_empty() {
+                return Ok(None);
+            }
+            let missing = need.saturating_sub(self.held.len()).clamp(1, input.len());
+            self.held.extend_from_slice(&input[..missing]);
+            input.advance(missing);
+        }
+    }
+
+    /// Keeps a copy of what is left in `input`, which is empty afterwards.
+    pub(crate) fn hold(&mut self, input: &mut BytesMut) {
+        if !input.is_empty() {
+            self.held.extend_from_slice(input);
+            input.clear();
+        }
+    }
+
+    /// Forgets everything and frees the memory.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn first(&self) -> Option<u8> {
+        self.held.first().copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One byte of length, then the payload.
+    fn parse(bytes: &[u8]) -> Result<Parsed<()>, ()> {
+        Ok(match bytes.first() {
+            None => Parsed::Need(1),
+            Some(&len) => Parsed::Frame { head: (), header: 1, payload: usize::from(len) },
+        })
+    }
+
+    fn frames(inbox: &mut Inbox, input: &mut BytesMut) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| inbox.frame(input, parse).unwrap().map(|(_, payload)| payload.to_vec())).collect()
+    }
+
+    #[test]
+    fn frames_come_out_however_the_bytes_are_cut() {
+        let stream = [&[3, 1, 2, 3, 0, 5][..], &[9; 5], &[1, 7]].concat();
+        for first in 0..stream.len() {
+            for second in first..stream.len() {
+                let mut inbox = Inbox::default();
+                let mut all = Vec::new();
+                for part in [&stream[..first], &stream[first..second], &stream[second..]] {
+                    let mut input = BytesMut::from(part);
+                    all.extend(frames(&mut inbox, &mut input));
+                    assert!(input.is_empty());
+                }
+                assert_eq!(all, [vec![1, 2, 3], vec![], vec![9; 5], vec![7]]);
+                assert_eq!(inbox.held.capacity(), 0, "no memory while nothing is held");
+            }
+        }
+    }
+
+    #[test]
+    fn held_bytes_may_contain_several_frames() {
+        let mut inbox = Inbox::default();
+        inbox.hold(&mut BytesMut::from(&[1, 5, 2, 6, 6, 3, 7][..]));
+        assert_eq!(frames(&mut inbox, &mut BytesMut::new()), [vec![5], vec![6, 6]]);
+        assert_eq!(inbox.len(), 2);
+        assert_eq!(frames(&mut inbox, &mut BytesMut::from(&[7, 7, 0][..])), [vec![7; 3], vec![]]);
+    }
+
+    #[test]
+    fn the_read_buffer_is_used_again() {
+        let mut buffer = ReadBuffer::new(1024);
+        let first = buffer.space().as_ptr();
+        for _ in 0..100 {
+            assert!(buffer.space().len() >= 256);
+            let len = buffer.space().len().min(300);
+            drop(buffer.take(len));
+        }
+        buffer.spare.clear();
+        assert_eq!(buffer.space().as_ptr(), first);
+        let kept = buffer.take(1000);
+        assert_eq!((kept.len(), buffer.space().len()), (1000, 1024));
+    }
+}
