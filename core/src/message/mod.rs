@@ -14,6 +14,7 @@ pub use options::{
     InvocationPolicy, PassThru, PublishOptions, RegisterOptions, ResultDetails, Revocation, SubscribeOptions,
     YieldOptions,
 };
+pub(crate) use payload::Repr;
 pub use payload::{Payload, Shape};
 pub use pubsub::{Event, EventReceived, Publish, Published, Subscribe, Subscribed, Unsubscribe, Unsubscribed};
 pub use rpc::{

@@ -1,7 +1,9 @@
-use crate::codec::Format;
+use crate::codec::{self, DecodeError, Format, TranscodeError};
 use crate::value::{Dict, Value};
 use bytes::Bytes;
 use core::fmt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// `args` and `kwargs` of a message, kept as the raw end of the frame they came in.
@@ -9,18 +11,21 @@ use std::sync::Arc;
 /// They are always the last elements of a message, so one slice holds both: in CBOR and MsgPack the two values one
 /// after the other, in JSON the text from the first byte of `args` to the last of `kwargs`, comma included. The router
 /// forwards that slice untouched to receivers of the same serializer; decoding happens only on request or to transcode.
-#[derive(Clone, Default, PartialEq)]
+///
+/// Payloads are equal if they hold equal values, whatever the serializer; a float is never equal to an integer.
+#[derive(Clone, Default)]
 pub struct Payload(pub(crate) Repr);
 
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub(crate) enum Repr {
     #[default]
     Empty,
     /// As received. The codec has checked that `tail` is well-formed: exactly the values that `shape` names, within the
-    /// limits on depth, and in JSON and CBOR all text valid UTF-8.
-    #[allow(dead_code, reason = "built by the codec")]
+    /// limits on depth, and all text valid UTF-8.
     Raw { format: Format, shape: Shape, tail: Bytes },
-    /// Built in this process.
+    /// The bytes of a binary value in the place of `args`.
+    Opaque(Bytes),
+    /// Built in this process; not both are empty.
     Values(Arc<(Vec<Value>, Dict)>),
 }
 
@@ -56,20 +61,89 @@ impl Payload {
         Self::from_values(Vec::from(args), Dict::new())
     }
 
+    /// A payload of types of the application: `args` must serialize as a list (a tuple, a `Vec`), `kwargs` as a
+    /// dictionary with text keys (a struct, a map).
+    ///
+    /// # Errors
+    /// The types serialize as something else.
+    pub fn from_serde<A, K>(args: &A, kwargs: &K) -> Result<Self, TranscodeError>
+    where
+        A: Serialize,
+        K: Serialize,
+    {
+        codec::payload_from_serde(args, kwargs)
+    }
+
+    /// Opaque bytes in the place of the arguments; only with `enc_algo` in the options.
+    pub const fn opaque(bytes: Bytes) -> Self {
+        Self(Repr::Opaque(bytes))
+    }
+
     /// Which elements the payload has on the wire.
     pub fn shape(&self) -> Shape {
         match &self.0 {
             Repr::Empty => Shape::Nothing,
             Repr::Raw { shape, .. } => *shape,
+            Repr::Opaque(_) => Shape::Opaque,
             Repr::Values(values) if values.1.is_empty() => Shape::Args,
             Repr::Values(_) => Shape::ArgsKwargs,
         }
     }
 
+    /// The args and kwargs, decoded anew at each call; empty where there are none. Opaque bytes are one binary argument.
+    ///
+    /// # Errors
+    /// [`DecodeError::Unrepresentable`]: the payload came with something that only its serializer has.
+    pub fn values(&self) -> Result<(Vec<Value>, Dict), DecodeError> {
+        codec::payload_values(self)
+    }
+
+    /// The args and kwargs as types of the application, e.g. a tuple and a struct; empty where there are none.
+    ///
+    /// # Errors
+    /// [`TranscodeError::Mismatch`] if the values are not of these types; else as [`Payload::values`].
+    pub fn to_serde<A, K>(&self) -> Result<(A, K), TranscodeError>
+    where
+        A: DeserializeOwned,
+        K: DeserializeOwned,
+    {
+        codec::payload_to_serde(self)
+    }
+
+    /// The opaque bytes, if that is what the payload is.
+    pub const fn as_opaque(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Repr::Opaque(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// How many bytes the payload takes on the wire, if it is still as received; 0 if it was built in this process.
+    pub const fn raw_len(&self) -> usize {
+        match &self.0 {
+            Repr::Raw { tail, .. } | Repr::Opaque(tail) => tail.len(),
+            Repr::Empty | Repr::Values(_) => 0,
+        }
+    }
+
     /// Copies the bytes out of the frame they share, so that keeping the payload does not keep a whole read buffer.
     pub fn detach(&mut self) {
-        if let Repr::Raw { tail, .. } = &mut self.0 {
+        if let Repr::Raw { tail, .. } | Repr::Opaque(tail) = &mut self.0 {
             *tail = Bytes::copy_from_slice(tail);
+        }
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (
+                Repr::Raw { format, shape, tail },
+                Repr::Raw { format: other_format, shape: other_shape, tail: other_tail },
+            ) if format == other_format && shape == other_shape && tail == other_tail => true,
+            (Repr::Opaque(bytes), Repr::Opaque(other)) => bytes == other,
+            (Repr::Opaque(_), _) | (_, Repr::Opaque(_)) => false,
+            _ => matches!((self.values(), other.values()), (Ok(values), Ok(other)) if values == other),
         }
     }
 }
@@ -80,6 +154,7 @@ impl fmt::Debug for Payload {
         match &self.0 {
             Repr::Empty => f.write_str("Payload(empty)"),
             Repr::Raw { format, shape, tail } => write!(f, "Payload({format:?}, {shape:?}, {} bytes)", tail.len()),
+            Repr::Opaque(bytes) => write!(f, "Payload({} opaque bytes)", bytes.len()),
             Repr::Values(values) => write!(f, "Payload({} args, {} kwargs)", values.0.len(), values.1.len()),
         }
     }

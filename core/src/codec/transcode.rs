@@ -1,0 +1,178 @@
+//! Payloads from one serializer to another, and to and from values. JSON's convention for binary lives here alone
+//! (spec: "Binary conversion of JSON Strings").
+
+use super::cbor::{self, CborReader, CborWriter};
+use super::decode::MAX_DEPTH;
+use super::encode::write_tail;
+use super::json::{JsonReader, unescape};
+use super::msgpack::MsgPackReader;
+use super::reader::{Open, Reader, Token};
+use super::writer::Writer;
+use super::{DecodeError, Format, TranscodeError};
+use crate::message::{Payload, Repr, Shape};
+use crate::value::{Dict, Value};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Writes a raw payload of another serializer: the arguments, without what stands around them.
+pub(super) fn transcode<W: Writer>(
+    from: Format,
+    tail: &Bytes,
+    shape: Shape,
+    writer: &mut W,
+) -> Result<(), TranscodeError> {
+    match from {
+        Format::Json => copy_tail(JsonReader::new(&JsonReader::check(tail.clone()).map_err(checked)?), shape, writer),
+        Format::Cbor => copy_tail(CborReader::new(tail), shape, writer),
+        Format::MsgPack => copy_tail(MsgPackReader::new(tail), shape, writer),
+    }
+}
+
+fn copy_tail<'a, R: Reader<'a>, W: Writer>(mut reader: R, shape: Shape, writer: &mut W) -> Result<(), TranscodeError> {
+    copy(&mut reader, writer)?;
+    if shape == Shape::ArgsKwargs {
+        reader.separator().map_err(checked)?;
+        copy(&mut reader, writer)?;
+    }
+    Ok(())
+}
+
+/// Raw payloads have been checked when they were received: reading them again does not fail.
+fn checked<E>(_: E) -> TranscodeError {
+    TranscodeError::Mismatch
+}
+
+fn copy<'a, R: Reader<'a>, W: Writer>(reader: &mut R, writer: &mut W) -> Result<(), TranscodeError> {
+    let token = reader.token().map_err(checked)?;
+    copy_rest(token, reader, writer)
+}
+
+/// Recursion is as deep as the payload, and that was limited when it was received.
+fn copy_rest<'a, R: Reader<'a>, W: Writer>(
+    token: Token<'a>,
+    reader: &mut R,
+    writer: &mut W,
+) -> Result<(), TranscodeError> {
+    match token {
+        Token::Null => writer.null(),
+        Token::Bool(b) => writer.bool(b),
+        Token::Int(n) => writer.int(n),
+        Token::UInt(n) => writer.uint(n),
+        Token::Float(n) => writer.float(n)?,
+        Token::Decimal(number) => writer.float(number.value())?,
+        Token::Text(text) => match text.as_binary() {
+            Some(bytes) => writer.binary(&bytes)?,
+            None => writer.text(&text.to_str())?,
+        },
+        Token::Binary(bytes) => writer.binary(&bytes.to_bytes())?,
+        Token::Extension => return Err(TranscodeError::Extension),
+        Token::List(mut open) => {
+            let mark = writer.open_list();
+            let mut count = 0;
+            while reader.next_item(&mut open).map_err(checked)? {
+                copy(reader, writer)?;
+                count += 1;
+            }
+            writer.close_list(mark, count)?;
+        }
+        Token::Dict(open) => copy_dict(open, reader, writer)?,
+    }
+    Ok(())
+}
+
+fn copy_dict<'a, R: Reader<'a>, W: Writer>(
+    mut open: Open,
+    reader: &mut R,
+    writer: &mut W,
+) -> Result<(), TranscodeError> {
+    let mark = writer.open_dict();
+    let mut count = 0;
+    while let Some(key) = reader.next_key(&mut open).map_err(checked)? {
+        let Token::Text(key) = key else { return Err(TranscodeError::KeyNotText) };
+        writer.key(&key.to_str())?;
+        copy(reader, writer)?;
+        count += 1;
+    }
+    writer.close_dict(mark, count)
+}
+
+/// The values of a payload: args and kwargs.
+pub(crate) fn payload_values(payload: &Payload) -> Result<(Vec<Value>, Dict), DecodeError> {
+    let (format, shape, tail) = match &payload.0 {
+        Repr::Empty => return Ok((Vec::new(), Dict::new())),
+        Repr::Values(values) => return Ok((**values).clone()),
+        Repr::Opaque(bytes) => return Ok((vec![Value::Binary(bytes.to_vec())], Dict::new())),
+        Repr::Raw { format, shape, tail } => (*format, *shape, tail),
+    };
+    match format {
+        Format::Json => tail_values(JsonReader::new(&JsonReader::check(tail.clone())?), shape),
+        Format::Cbor => tail_values(CborReader::new(tail), shape),
+        Format::MsgPack => tail_values(MsgPackReader::new(tail), shape),
+    }
+}
+
+fn tail_values<'a, R: Reader<'a>>(mut reader: R, shape: Shape) -> Result<(Vec<Value>, Dict), DecodeError> {
+    let Value::List(args) = reader.value(MAX_DEPTH)? else { return Err(TranscodeError::Mismatch.into()) };
+    if shape != Shape::ArgsKwargs {
+        return Ok((args, Dict::new()));
+    }
+    reader.separator()?;
+    let Value::Dict(kwargs) = reader.value(MAX_DEPTH)? else { return Err(TranscodeError::Mismatch.into()) };
+    Ok((args, kwargs))
+}
+
+/// The arguments as types of the application; what is missing is empty.
+pub(crate) fn payload_to_serde<A: DeserializeOwned, K: DeserializeOwned>(
+    payload: &Payload,
+) -> Result<(A, K), TranscodeError> {
+    // Through plain CBOR: one bridge to serde for all serializers.
+    let mut bytes = Vec::new();
+    let mut writer = CborWriter::new(&mut bytes);
+    writer.message(2);
+    let shape = payload.shape();
+    match shape {
+        Shape::Nothing => writer.list(&[])?,
+        Shape::Opaque => return Err(TranscodeError::Mismatch),
+        Shape::Args | Shape::ArgsKwargs => write_tail(payload, &mut writer)?,
+    }
+    if shape != Shape::ArgsKwargs {
+        writer.dict(&Dict::new())?;
+    }
+    cbor::to_serde(&bytes)
+}
+
+/// Arguments of types of the application: `args` must serialize as a list, `kwargs` as a dictionary with text keys.
+pub(crate) fn payload_from_serde<A: Serialize, K: Serialize>(args: &A, kwargs: &K) -> Result<Payload, TranscodeError> {
+    let (args, kwargs) = (to_value(args)?, to_value(kwargs)?);
+    match (args, kwargs) {
+        (Value::List(args), Value::Dict(kwargs)) => Ok(Payload::from_values(args, kwargs)),
+        _ => Err(TranscodeError::Mismatch),
+    }
+}
+
+fn to_value<T: Serialize>(value: &T) -> Result<Value, TranscodeError> {
+    let bytes = Bytes::from(cbor::from_serde(value)?);
+    CborReader::new(&bytes).value(MAX_DEPTH).map_err(|e| match e {
+        DecodeError::Unrepresentable(e) => e,
+        _ => TranscodeError::Mismatch,
+    })
+}
+
+/// The binary that the inside of a JSON string stands for, if it does.
+pub(super) fn binary_from_json(inside: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(unescape(inside.strip_prefix("\\u0000")?)).ok()
+}
+
+/// Appends the inside of the JSON string that stands for binary.
+pub(super) fn binary_to_json(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\\u0000");
+    out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
+}
+
+/// Whether text, written in JSON, would be read as binary.
+pub(super) fn reads_as_binary(text: &str) -> bool {
+    text.strip_prefix('\0').is_some_and(|rest| STANDARD.decode(rest).is_ok())
+}
