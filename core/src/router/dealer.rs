@@ -65,29 +65,47 @@ impl Registration {
         self.callees.get_mut(index)
     }
 
-    /// Chooses a callee with room for a call by the invocation policy, and counts the call to it. `usable` tells
-    /// callees to be avoided while there are others.
-    pub(crate) fn choose(&mut self, rng: &mut dyn CryptoRng, usable: impl Fn(PeerKey) -> bool) -> Option<&Callee> {
+    /// Chooses a callee by the invocation policy and counts the call to it: the first in the policy's order that is
+    /// fit, else the first that can take the call at all.
+    pub(crate) fn choose(&mut self, rng: &mut dyn CryptoRng, fitness: impl Fn(PeerKey) -> Fitness) -> Option<&Callee> {
         let count = self.callees.len();
-        let start = match self.invoke {
-            InvocationPolicy::Single | InvocationPolicy::First => 0,
-            InvocationPolicy::Last => count.checked_sub(1)?,
-            InvocationPolicy::RoundRobin => self.callees.partition_point(|callee| callee.place < self.turn),
+        let (start, step) = match self.invoke {
+            InvocationPolicy::Single | InvocationPolicy::First => (0, 1),
+            InvocationPolicy::Last => (count.checked_sub(1)?, count - 1), // backwards, modulo count
+            InvocationPolicy::RoundRobin => (self.callees.partition_point(|callee| callee.place < self.turn), 1),
             InvocationPolicy::Random if count > 1 => {
-                usize::try_from(rng.next_u64() % u64::try_from(count).ok()?).ok()?
+                (usize::try_from(rng.next_u64() % u64::try_from(count).ok()?).ok()?, 1)
             }
-            InvocationPolicy::Random => 0,
+            InvocationPolicy::Random => (0, 1),
         };
-        let step = if self.invoke == InvocationPolicy::Last { count - 1 } else { 1 };
-        let mut order = (0..count).map(|n| (start + n * step) % count);
-        let free = |index: &usize| self.callees.get(*index).is_some_and(Callee::is_free);
-        let preferred = |index: &usize| free(index) && self.callees.get(*index).is_some_and(|c| usable(c.peer));
-        let index = order.clone().find(preferred).or_else(|| order.find(free))?;
-        let callee = self.callees.get_mut(index)?;
+        let mut second_best = None;
+        let mut best = None;
+        for index in (0..count).map(|n| (start + n * step) % count) {
+            let Some(callee) = self.callees.get(index).filter(|callee| callee.is_free()) else { continue };
+            match fitness(callee.peer) {
+                Fitness::Fit => {
+                    best = Some(index);
+                    break;
+                }
+                Fitness::Congested => second_best = second_best.or(Some(index)),
+                Fitness::Full => {}
+            }
+        }
+        let callee = self.callees.get_mut(best.or(second_best)?)?;
         callee.busy += 1;
         self.turn = callee.place + 1;
         Some(callee)
     }
+}
+
+/// Whether a callee should be given another call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fitness {
+    Fit,
+    /// Its queue fills up: others are preferred.
+    Congested,
+    /// It has as many invocations as it may have.
+    Full,
 }
 
 impl Dealer {

@@ -4,7 +4,7 @@
 //! Every CALL gets exactly one final answer unless its caller is gone: a call is in the arena from its INVOCATION to
 //! its final answer, and whoever takes it out answers.
 
-use super::dealer::CallKey;
+use super::dealer::{CallKey, Fitness};
 use super::output::Violation;
 use super::permission::Action;
 use super::realm::RealmKey;
@@ -86,27 +86,19 @@ impl Router {
         };
         let matching = registration.matching;
         let max_invocations = self.config.limits.max_invocations_in_flight;
-        let has_room = |peer| {
-            peers.get(peer).is_some_and(|peer| {
-                peer.wants_input() && peer.session().is_some_and(|callee| callee.invocations.len() < max_invocations)
-            })
+        let fitness = |peer| match peers.get(peer) {
+            Some(peer) if peer.session().is_none_or(|callee| callee.invocations.len() >= max_invocations) => Fitness::Full,
+            Some(peer) if !peer.wants_input() => Fitness::Congested,
+            Some(_) => Fitness::Fit,
+            None => Fitness::Full,
         };
-        let chosen = registration.choose(&mut *self.rng, has_room).map(|callee| (callee.peer, callee.place));
-        let Some((callee_key, place)) = chosen else {
-            return Err((
-                error::NO_AVAILABLE_CALLEE,
-                format!("no callee of procedure <{procedure}> takes more calls now"),
-            ));
-        };
-        let Some(callee) = self.peers.get_mut(callee_key).and_then(|peer| peer.session_mut()) else { return Ok(()) };
-        if callee.invocations.len() >= max_invocations {
-            dealer.release(id, place);
+        let chosen = registration.choose(&mut *self.rng, fitness).map(|callee| (callee.peer, callee.place));
+        let chosen = chosen.and_then(|(key, place)| Some((key, place, self.peers.get_mut(key)?.session_mut()?)));
+        let Some((callee_key, place, callee)) = chosen else {
             self.stats.limited += 1;
-            return Err((
-                error::NO_AVAILABLE_CALLEE,
-                format!("no callee of procedure <{procedure}> takes more calls now"),
-            ));
-        }
+            let text = format!("no callee of procedure <{procedure}> takes more calls now");
+            return Err((error::NO_AVAILABLE_CALLEE, text));
+        };
 
         let invocation = callee.next_invocation;
         callee.next_invocation = invocation.next();
@@ -152,7 +144,6 @@ impl Router {
             self.finish(call);
         } else if !progress {
             // The caller did not ask for progress: the result to come will do.
-            self.stats.late_answers += 1;
             return;
         }
         self.send(caller, CallResult { request, details, payload });

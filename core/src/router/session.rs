@@ -100,11 +100,7 @@ impl Router {
         self.end_session(key);
         let reason = if goodbye.reason == close::NORMAL { close::NORMAL } else { close::GOODBYE_AND_OUT };
         self.send(key, Goodbye { details: Dict::new(), reason });
-        if self.shutting_down {
-            self.close(key, CloseReason::Shutdown);
-        } else {
-            self.await_hello(now, key);
-        }
+        self.await_hello(now, key);
     }
 
     /// Ends a session at the router's wish: it can do nothing more, and its transport is closed when it has answered
