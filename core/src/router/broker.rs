@@ -103,6 +103,13 @@ impl Router {
             let text = format!("session holds {held} subscriptions, as many as it may");
             return self.fail(key, kind, request, error::RESOURCE_LIMIT, text);
         }
+        let max_shapes = self.config.limits.max_wildcard_shapes;
+        if !broker.by_uri.has_room(options.matching, topic.as_str(), max_shapes) {
+            self.stats.limited += 1;
+            let text =
+                format!("the realm's subscriptions have {max_shapes} shapes of wildcard patterns, as many as they may");
+            return self.fail(key, kind, request, error::RESOURCE_LIMIT, text);
+        }
         let id = broker.subscription(topic, options.matching);
         let place = broker.add(id, key);
         if let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) {
@@ -169,7 +176,7 @@ impl Router {
         let publisher = (decision.disclose || options.disclose_me).then(|| session.disclosed.clone());
         let filter = Filter::new(key, options.exclude_me.unwrap_or(true), options.audience.as_deref());
         let (peers, outputs, events) = (&self.peers, &mut self.outputs, &mut self.stats.events);
-        realm.broker.by_uri.for_each_match(topic.as_str(), |&id| {
+        realm.broker.by_uri.for_each_match(topic.as_str(), |id| {
             let Some(subscription) = realm.broker.subscriptions.get(id) else { return };
             let to = filter.select(peers, &subscription.subscribers);
             if to.is_empty() {

@@ -83,9 +83,11 @@ pub struct Limits {
     pub max_calls_in_flight: usize,
     /// Invocations of one session without a final answer. Default 65,536.
     pub max_invocations_in_flight: usize,
-    /// Bytes of a URI that names a topic or procedure pattern that is kept, and components of a wildcard pattern are
-    /// bounded by it too. Default 1,024.
+    /// Bytes of a topic, procedure or pattern that is subscribed to or registered. Default 1,024.
     pub max_uri_length: usize,
+    /// Distinct shapes (which components are wildcards, of how many) that the wildcard patterns of a realm's
+    /// subscriptions may have, and those of its registrations: each costs every message a look-up. Default 256.
+    pub max_wildcard_shapes: usize,
 }
 
 impl Default for Limits {
@@ -102,6 +104,7 @@ impl Default for Limits {
             max_calls_in_flight: 65_536,
             max_invocations_in_flight: 65_536,
             max_uri_length: 1_024,
+            max_wildcard_shapes: 256,
         }
     }
 }

@@ -189,7 +189,15 @@ impl Router {
         }
         let realm_key = session.realm;
         let dealer = &mut self.realms.get_mut(realm_key).dealer;
+        let max_shapes = self.config.limits.max_wildcard_shapes;
         let id = match dealer.by_uri.get(options.matching, procedure.as_str()) {
+            None if !dealer.by_uri.has_room(options.matching, procedure.as_str(), max_shapes) => {
+                self.stats.limited += 1;
+                let text = format!(
+                    "the realm's registrations have {max_shapes} shapes of wildcard patterns, as many as they may"
+                );
+                return Err((error::RESOURCE_LIMIT, text));
+            }
             None => dealer.create(procedure, options.matching, options.invoke),
             Some(id) => {
                 let present = dealer.registrations.get(id).map_or(InvocationPolicy::Single, |found| found.invoke);

@@ -87,7 +87,9 @@ impl Router {
         let matching = registration.matching;
         let max_invocations = self.config.limits.max_invocations_in_flight;
         let fitness = |peer| match peers.get(peer) {
-            Some(peer) if peer.session().is_none_or(|callee| callee.invocations.len() >= max_invocations) => Fitness::Full,
+            Some(peer) if peer.session().is_none_or(|callee| callee.invocations.len() >= max_invocations) => {
+                Fitness::Full
+            }
             Some(peer) if !peer.wants_input() => Fitness::Congested,
             Some(_) => Fitness::Fit,
             None => Fitness::Full,

@@ -1,31 +1,278 @@
-use crate::hash::Seed;
-use crate::uri::{MatchPolicy, Uri, matches};
-#[derive(Debug)]
-pub(crate) struct PatternMap<V>(Vec<(MatchPolicy, Uri, V)>);
+//! URIs and URI patterns with what is stored under them: the tables behind subscriptions, registrations and permission
+//! rules (spec: "Pattern-based Subscription", "Pattern-based Registration").
+//!
+//! A look-up costs one hash look-up for the exact URI, one for each distinct length of a prefix pattern, and one for
+//! each distinct *shape* of a wildcard pattern with as many components as the URI. A shape says which components are
+//! wildcards; blanking those in the URI gives the text of the only pattern of that shape that can match. Neither
+//! depends on how many patterns there are.
+
+use crate::hash::{HashMap, Seed};
+use crate::uri::{MatchPolicy, Uri};
+use std::collections::BTreeMap;
+
+/// Which components of a wildcard pattern are wildcards. In the natural order, the shape that has the longer run of
+/// exact components before its first, then its second, ... wildcard comes first: the specification's precedence.
+pub(crate) type Shape = Vec<bool>;
+
+/// The shape of a wildcard pattern.
+pub(crate) fn shape(pattern: &str) -> Shape {
+    pattern.split('.').map(str::is_empty).collect()
+}
+
+/// Values by URI pattern; at most one for each match policy and text.
+#[derive(Clone, Debug)]
+pub(crate) struct PatternMap<V> {
+    seed: Seed,
+    exact: HashMap<Uri, V>,
+    prefixes: HashMap<Uri, V>,
+    /// How many prefix patterns have each length in bytes.
+    prefix_lengths: BTreeMap<usize, usize>,
+    /// Wildcard patterns by number of components, then by shape.
+    wildcards: BTreeMap<usize, BTreeMap<Shape, HashMap<Uri, V>>>,
+    shapes: usize,
+}
+
 impl<V: Copy> PatternMap<V> {
-    pub(crate) fn new(_: &Seed) -> Self {
-        Self(Vec::new())
+    pub(crate) fn new(seed: &Seed) -> Self {
+        Self {
+            seed: *seed,
+            exact: seed.map(),
+            prefixes: seed.map(),
+            prefix_lengths: BTreeMap::new(),
+            wildcards: BTreeMap::new(),
+            shapes: 0,
+        }
     }
-    pub(crate) fn get(&self, m: MatchPolicy, u: &str) -> Option<V> {
-        self.0.iter().find(|(a, b, _)| *a == m && b.as_str() == u).map(|x| x.2)
+
+    pub(crate) fn len(&self) -> usize {
+        let wildcards = self.wildcards.values().flat_map(BTreeMap::values).map(HashMap::len).sum::<usize>();
+        self.exact.len() + self.prefixes.len() + wildcards
     }
-    pub(crate) fn insert(&mut self, m: MatchPolicy, u: Uri, v: V) {
-        self.0.push((m, u, v))
+
+    /// Whether the pattern can be stored without more than `max_shapes` distinct shapes, which bound what a look-up
+    /// may cost.
+    pub(crate) fn has_room(&self, matching: MatchPolicy, uri: &str, max_shapes: usize) -> bool {
+        if matching != MatchPolicy::Wildcard || self.shapes < max_shapes {
+            return true;
+        }
+        let shape = shape(uri);
+        self.wildcards.get(&shape.len()).is_some_and(|shapes| shapes.contains_key(&shape))
     }
-    pub(crate) fn remove(&mut self, m: MatchPolicy, u: &str) {
-        self.0.retain(|(a, b, _)| !(*a == m && b.as_str() == u))
+
+    /// What is stored under exactly this pattern.
+    pub(crate) fn get(&self, matching: MatchPolicy, uri: &str) -> Option<V> {
+        match matching {
+            MatchPolicy::Exact => self.exact.get(uri),
+            MatchPolicy::Prefix => self.prefixes.get(uri),
+            MatchPolicy::Wildcard => {
+                let shape = shape(uri);
+                self.wildcards.get(&shape.len())?.get(&shape)?.get(uri)
+            }
+        }
+        .copied()
     }
-    pub(crate) fn best(&self, u: &str) -> Option<V> {
-        self.0.iter().find(|(a, b, _)| matches(b.as_str(), *a, u)).map(|x| x.2)
-    }
-    pub(crate) fn for_each_match(&self, u: &str, mut f: impl FnMut(&V)) {
-        for x in &self.0 {
-            if matches(x.1.as_str(), x.0, u) {
-                f(&x.2)
+
+    /// Stores a value, in the place of the one stored under this pattern before.
+    pub(crate) fn insert(&mut self, matching: MatchPolicy, uri: Uri, value: V) {
+        match matching {
+            MatchPolicy::Exact => {
+                self.exact.insert(uri, value);
+            }
+            MatchPolicy::Prefix => {
+                let length = uri.as_str().len();
+                if self.prefixes.insert(uri, value).is_none() {
+                    *self.prefix_lengths.entry(length).or_default() += 1;
+                }
+            }
+            MatchPolicy::Wildcard => {
+                let shape = shape(uri.as_str());
+                let shapes = self.wildcards.entry(shape.len()).or_default();
+                let patterns = shapes.entry(shape).or_insert_with(|| {
+                    self.shapes += 1;
+                    self.seed.map()
+                });
+                patterns.insert(uri, value);
             }
         }
     }
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+
+    /// Removes what is stored under exactly this pattern.
+    pub(crate) fn remove(&mut self, matching: MatchPolicy, uri: &str) {
+        match matching {
+            MatchPolicy::Exact => {
+                self.exact.remove(uri);
+            }
+            MatchPolicy::Prefix => self.remove_prefix(uri),
+            MatchPolicy::Wildcard => self.remove_wildcard(uri),
+        }
+    }
+
+    fn remove_prefix(&mut self, uri: &str) {
+        if self.prefixes.remove(uri).is_none() {
+            return;
+        }
+        if let Some(count) = self.prefix_lengths.get_mut(&uri.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.prefix_lengths.remove(&uri.len());
+            }
+        }
+    }
+
+    fn remove_wildcard(&mut self, uri: &str) {
+        let shape = shape(uri);
+        let Some(shapes) = self.wildcards.get_mut(&shape.len()) else { return };
+        let Some(patterns) = shapes.get_mut(&shape) else { return };
+        patterns.remove(uri);
+        if patterns.is_empty() {
+            shapes.remove(&shape);
+            self.shapes -= 1;
+            if shapes.is_empty() {
+                self.wildcards.remove(&shape.len());
+            }
+        }
+    }
+
+    /// What is stored under the URI itself.
+    pub(crate) fn exact(&self, uri: &str) -> Option<V> {
+        self.exact.get(uri).copied()
+    }
+
+    /// What is stored under prefixes of the URI, the longest first.
+    pub(crate) fn prefixes(&self, uri: &str) -> impl Iterator<Item = V> {
+        let lengths = self.prefix_lengths.range(..=uri.len()).rev();
+        lengths.filter_map(move |(&length, _)| self.prefixes.get(uri.get(..length)?).copied())
+    }
+
+    /// What is stored under wildcard patterns that match the URI, in the specification's order of precedence.
+    pub(crate) fn wildcards(&self, uri: &str) -> impl Iterator<Item = V> {
+        let shapes = if self.wildcards.is_empty() { None } else { self.wildcards.get(&uri.split('.').count()) };
+        let mut blanked = String::new();
+        shapes.into_iter().flatten().filter_map(move |(shape, patterns)| {
+            blanked.clear();
+            for (n, (component, wildcard)) in uri.split('.').zip(shape).enumerate() {
+                if n > 0 {
+                    blanked.push('.');
+                }
+                if !wildcard {
+                    blanked.push_str(component);
+                }
+            }
+            patterns.get(blanked.as_str()).copied()
+        })
+    }
+
+    /// The one match that a call is routed to: exact, else the longest prefix, else the most specific wildcard.
+    pub(crate) fn best(&self, uri: &str) -> Option<V> {
+        self.exact(uri).or_else(|| self.prefixes(uri).next()).or_else(|| self.wildcards(uri).next())
+    }
+
+    /// Every match, in a fixed order: exact, prefixes, wildcards.
+    pub(crate) fn for_each_match(&self, uri: &str, visit: impl FnMut(V)) {
+        self.exact(uri).into_iter().chain(self.prefixes(uri)).chain(self.wildcards(uri)).for_each(visit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uri::matches;
+    use MatchPolicy::{Exact, Prefix, Wildcard};
+    use proptest::prelude::*;
+
+    fn map(patterns: &[(MatchPolicy, &'static str)]) -> PatternMap<usize> {
+        let mut map = PatternMap::new(&Seed::new(1));
+        for (n, &(matching, uri)) in patterns.iter().enumerate() {
+            map.insert(matching, Uri::from_static(uri), n + 1);
+        }
+        map
+    }
+
+    /// The specification's example with its numbers; where prefixes match by characters, its fifth call is changed so
+    /// that no prefix matches.
+    #[test]
+    fn precedence_is_the_specifications() {
+        let map = map(&[
+            (Exact, "a1.b2.c3.d4.e55"),
+            (Prefix, "a1.b2.c3"),
+            (Prefix, "a1.b2.c3.d4"),
+            (Wildcard, "a1.b2..d4.e5"),
+            (Wildcard, "a1.b2.c44..e5"),
+            (Wildcard, "a1.b2..d4.e5..g7"),
+            (Wildcard, "a1.b2..d4..f6.g7"),
+        ]);
+        for (uri, best) in [
+            ("a1.b2.c3.d4.e55", Some(1)),
+            ("a1.b2.c3.d98.e74", Some(2)),
+            ("a1.b2.c3.d4.e325", Some(3)),
+            ("a1.b2.c55.d4.e5", Some(4)),
+            ("a1.b2.c44.d4.e5", Some(5)),
+            ("a1.b2.c88.d4.e5.f6.g7", Some(6)),
+            ("a2.b2.c2.d2.e2", None),
+        ] {
+            assert_eq!(map.best(uri), best, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_never_splits_a_character() {
+        let map = map(&[(Prefix, "com.é"), (Prefix, "com.e")]);
+        assert_eq!(map.best("com.éa"), Some(1));
+        assert_eq!(map.best("com.è"), None);
+    }
+
+    #[test]
+    fn hostile_depth_costs_one_look_up_for_each_shape() {
+        let pattern = ".".repeat(50_000);
+        let mut map = PatternMap::new(&Seed::new(1));
+        map.insert(Wildcard, Uri::from(pattern.clone()), 1);
+        assert_eq!(map.shapes, 1);
+        assert_eq!(map.best(&vec!["a"; 50_001].join(".")), Some(1));
+        assert!(map.has_room(Wildcard, &pattern, 1) && !map.has_room(Wildcard, "a.", 1));
+        map.remove(Wildcard, &pattern);
+        assert_eq!((map.shapes, map.len()), (0, 0));
+    }
+
+    fn uris(empty: bool) -> impl Strategy<Value = String> {
+        let component = if empty { "[ab]{0,1}" } else { "[ab]" };
+        proptest::collection::vec(component, 1..5).prop_map(|components| components.join("."))
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_list(
+            patterns in proptest::collection::vec((0..3u8, uris(true)), 0..12),
+            removed in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+            uri in uris(false),
+        ) {
+            let policy = |n: u8| match n { 0 => Exact, 1 => Prefix, _ => Wildcard };
+            let mut map = PatternMap::new(&Seed::new(7));
+            let mut list: Vec<(MatchPolicy, String, usize)> = Vec::new();
+            for (n, (matching, pattern)) in patterns.iter().enumerate() {
+                let matching = policy(*matching);
+                map.insert(matching, Uri::from(pattern.clone()), n);
+                list.retain(|(m, p, _)| (*m, p) != (matching, pattern));
+                list.push((matching, pattern.clone(), n));
+            }
+            for index in removed {
+                if !list.is_empty() {
+                    let (matching, pattern, _) = list.remove(index.index(list.len()));
+                    map.remove(matching, &pattern);
+                    map.remove(matching, &pattern);
+                }
+            }
+            prop_assert_eq!(map.len(), list.len());
+            let mut found = Vec::new();
+            map.for_each_match(&uri, |n| found.push(n));
+            prop_assert_eq!(map.best(&uri), found.first().copied());
+            found.sort_unstable();
+            let mut expected: Vec<_> =
+                list.iter().filter(|(m, p, _)| matches(p, *m, &uri)).map(|(_, _, n)| *n).collect();
+            expected.sort_unstable();
+            prop_assert_eq!(found, expected);
+            for (matching, pattern, n) in &list {
+                prop_assert_eq!(map.get(*matching, pattern), Some(*n));
+            }
+        }
     }
 }
