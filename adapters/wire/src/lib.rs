@@ -26,6 +26,8 @@ mod client;
 mod connection;
 mod error;
 mod framing;
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 mod incoming;
 mod keepalive;

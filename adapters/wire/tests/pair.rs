@@ -1,10 +1,12 @@
 //! A client and a server in memory: every subprotocol and RawSocket, the bytes cut anywhere.
 
+mod common;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use common::TestRng;
 use proptest::prelude::*;
-use rand_core::{TryRng, utils};
 use wampd_core::{codec::Format, time::Instant};
 use wampd_wire::{
     Client, CloseCode, Connection, Encoding, Framing, Incoming, MaxLength, RawSocketOptions, ServerOptions,
@@ -12,28 +14,6 @@ use wampd_wire::{
 };
 
 const NOW: Instant = Instant::ZERO;
-
-/// A small generator (SplitMix64); only tests may use one this weak.
-struct TestRng(u64);
-
-impl TryRng for TestRng {
-    type Error = std::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok((self.try_next_u64()? >> 32) as u32)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Ok(z ^ z >> 31)
-    }
-
-    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Self::Error> {
-        utils::fill_bytes_via_next_word(dst, || self.try_next_u64())
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Transport {
@@ -188,49 +168,6 @@ proptest! {
         }
         prop_assert!(pair.client.is_closed());
     }
-
-    #[test]
-    fn a_server_never_panics_and_a_cut_changes_nothing(
-        start in proptest::sample::select(STARTS),
-        bytes in proptest::collection::vec(any::<u8>(), 0..200),
-        cuts in proptest::collection::vec(1..50usize, 1..5),
-    ) {
-        let stream = [start, &bytes].concat();
-        prop_assert_eq!(serve(&stream, &cuts), serve(&stream, &[usize::MAX]));
-    }
-}
-
-/// Beginnings that lead a random stream past the first checks.
-const STARTS: &[&[u8]] = &[
-    b"",
-    b"\x7f\xf1\0\0",
-    b"\x7f\xf3\0\0\0\0\0\x01",
-    b"GET / HTTP/1.1\r\n",
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: wamp.2.json.batched\r\n\r\n",
-];
-
-/// What a server makes of a stream: what came out, what it replied.
-fn serve(stream: &[u8], cuts: &[usize]) -> (Vec<String>, Vec<u8>) {
-    let mut server = Connection::new(Arc::new(ServerOptions::default()), NOW);
-    let (mut trace, mut out) = (Vec::new(), Vec::new());
-    for mut input in cut(stream.to_vec(), cuts) {
-        loop {
-            let incoming = server.next(NOW, &mut input, &mut out);
-            match &incoming {
-                Ok(None) => break,
-                Ok(Some(Incoming::Http(request))) => {
-                    let _ = server.accept_websocket(NOW, request, &UpgradeOptions::default(), &mut out);
-                }
-                Ok(Some(Incoming::RawSocket { .. })) => {
-                    server.accept_rawsocket(NOW, &mut out).unwrap();
-                }
-                Ok(Some(_)) | Err(_) => {}
-            }
-            trace.push(format!("{incoming:?}"));
-        }
-    }
-    (trace, out)
 }
 
 #[test]
