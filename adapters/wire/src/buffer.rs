@@ -164,6 +164,17 @@ mod tests {
     }
 
     #[test]
+    fn a_small_rest_does_not_keep_a_large_allocation() {
+        let mut inbox = Inbox::default();
+        let stream = [[1, 0].repeat(10_000), vec![3, 7]].concat();
+        inbox.hold(&mut BytesMut::from(&stream[..]));
+        let before = inbox.held.as_ptr_range();
+        assert_eq!(frames(&mut inbox, &mut BytesMut::new()).len(), 10_000);
+        assert_eq!(inbox.len(), 2);
+        assert!(!before.contains(&inbox.held.as_ptr()) && inbox.held.capacity() < 100);
+    }
+
+    #[test]
     fn the_read_buffer_is_used_again() {
         let mut buffer = ReadBuffer::new(1024);
         let first = buffer.space().as_ptr();

@@ -8,8 +8,8 @@ use bytes::BytesMut;
 use common::{NOW, TestRng, at, feed, open_websocket};
 use wampd_core::codec::Format;
 use wampd_wire::{
-    Client, CloseCode, Connection, Fault, Incoming, PingOptions, Subprotocol, TransportError, UpgradeRequest,
-    WebSocketError, WebSocketOptions, batch::BatchError,
+    Client, CloseCode, Connection, Fault, Incoming, PingOptions, ReadBuffer, Subprotocol, TransportError,
+    UpgradeRequest, WebSocketError, WebSocketOptions, batch::BatchError,
 };
 
 /// A frame as a client sends it.
@@ -48,10 +48,12 @@ fn close_code(out: &[u8]) -> Option<u16> {
 }
 
 fn messages(incoming: &[Incoming]) -> Vec<&[u8]> {
-    let message = |incoming| match incoming {
-        &Incoming::Message(ref message) => &message[..],
-        other => panic!("{other:?}"),
-    };
+    fn message(incoming: &Incoming) -> &[u8] {
+        match incoming {
+            Incoming::Message(message) => message,
+            other => panic!("{other:?}"),
+        }
+    }
     incoming.iter().map(message).collect()
 }
 
@@ -266,6 +268,25 @@ fn held_input_is_taken_up_again() {
     assert!(server.next(NOW, &mut input, &mut out).unwrap().is_none());
     let (got, _, _) = feed(&mut server, &stream[stream.len() - 1..]);
     assert_eq!((messages(&got), server.held_len()), (vec![&b"[3]"[..]], 0));
+}
+
+#[test]
+fn messages_are_slices_of_the_read_buffer_which_is_used_again() {
+    let mut server = json();
+    let mut buffer = ReadBuffer::new(4096);
+    let memory = buffer.space().as_ptr_range();
+    let frames = [frame(0x81, b"[1]"), frame(0x81, b"[2]")].concat();
+    for _ in 0..1000 {
+        buffer.space()[..frames.len()].copy_from_slice(&frames);
+        let mut input = buffer.take(frames.len());
+        let mut count = 0;
+        while let Some(incoming) = server.next(NOW, &mut input, &mut Vec::new()).unwrap() {
+            let Incoming::Message(message) = incoming else { panic!() };
+            assert!(memory.contains(&message.as_ptr()));
+            count += 1;
+        }
+        assert_eq!(count, 2);
+    }
 }
 
 #[test]
