@@ -119,6 +119,8 @@ impl fmt::Debug for Credential {
 pub struct ClientLimits {
     /// Time from [`Client::connected`](super::Client::connected) to WELCOME or ABORT. Default 10 s.
     pub handshake_timeout: Duration,
+    /// CHALLENGEs in one handshake; more ends it. Default 4.
+    pub max_challenges: u32,
     /// Time from GOODBYE to its reply. Default 5 s.
     pub goodbye_timeout: Duration,
     /// Time from a request to its answer, or between two progressive results; `None`, the default, is no limit.
@@ -139,6 +141,7 @@ impl Default for ClientLimits {
     fn default() -> Self {
         Self {
             handshake_timeout: Duration::from_secs(10),
+            max_challenges: 4,
             goodbye_timeout: Duration::from_secs(5),
             request_timeout: None,
             max_pending: 65_536,

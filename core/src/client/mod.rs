@@ -56,7 +56,12 @@ enum State {
     /// No transport, or one that is done with.
     Closed,
     /// HELLO was sent.
-    Joining { deadline: Instant, step: Step },
+    Joining {
+        deadline: Instant,
+        step: Step,
+        /// CHALLENGEs received.
+        challenges: u32,
+    },
     /// WELCOME was received.
     Open(Session),
 }
@@ -65,11 +70,9 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// The router's: WELCOME, CHALLENGE or ABORT.
-    Hello,
+    Router,
     /// The application's: [`Client::authenticate`].
-    Challenged,
-    /// The router's: WELCOME or ABORT.
-    Authenticated,
+    Application,
 }
 
 impl Client {
@@ -84,7 +87,7 @@ impl Client {
     pub fn connected(&mut self, now: Instant) {
         if matches!(self.state, State::Closed) {
             let deadline = now.after(self.config.limits.handshake_timeout);
-            self.state = State::Joining { deadline, step: Step::Hello };
+            self.state = State::Joining { deadline, step: Step::Router, challenges: 0 };
             self.send(handshake::hello(&self.config));
         }
     }
@@ -187,7 +190,7 @@ impl Client {
     /// No challenge waits for an answer.
     pub fn authenticate(&mut self, signature: String, extra: Dict) -> Result<(), NotChallenged> {
         match &mut self.state {
-            State::Joining { step: step @ Step::Challenged, .. } => *step = Step::Authenticated,
+            State::Joining { step: step @ Step::Application, .. } => *step = Step::Router,
             _ => return Err(NotChallenged),
         }
         self.send(Authenticate { signature, extra });
@@ -351,11 +354,11 @@ impl Client {
     fn receive_joining(&mut self, now: Instant, step: Step, message: Message) {
         match (step, message) {
             (_, Message::Abort(abort)) => self.aborted(now, abort),
-            (Step::Hello | Step::Authenticated, Message::Welcome(welcome)) => {
+            (Step::Router, Message::Welcome(welcome)) => {
                 self.outputs.push_back(ClientOutput::Event(ClientEvent::Joined(Box::new(welcome.clone()))));
                 self.state = State::Open(Session::new(welcome));
             }
-            (Step::Hello, Message::Challenge(challenge)) => self.challenged(now, challenge),
+            (Step::Router, Message::Challenge(challenge)) => self.challenged(now, challenge),
             (_, message) => {
                 let what = format!("unexpected {} in the handshake", message.name());
                 self.break_off(now, error::PROTOCOL_VIOLATION, what);
@@ -364,11 +367,16 @@ impl Client {
     }
 
     fn challenged(&mut self, now: Instant, challenge: ChallengeMessage) {
+        let State::Joining { challenges, .. } = &mut self.state else { return };
+        *challenges += 1;
+        if *challenges > self.config.limits.max_challenges {
+            return self.break_off(now, error::PROTOCOL_VIOLATION, "too many CHALLENGEs".to_owned());
+        }
         let (next, output) = match handshake::respond(&self.config, &challenge) {
-            Ok(Response::Send(authenticate)) => (Step::Authenticated, ClientOutput::Send(authenticate.into())),
+            Ok(Response::Send(authenticate)) => (Step::Router, ClientOutput::Send(authenticate.into())),
             Ok(Response::AskApplication) => {
                 let ChallengeMessage { method, extra } = challenge;
-                (Step::Challenged, ClientOutput::Event(ClientEvent::Challenged { method, extra }))
+                (Step::Application, ClientOutput::Event(ClientEvent::Challenged { method, extra }))
             }
             Err(why) => return self.break_off(now, why.reason, why.message.to_owned()),
         };

@@ -189,7 +189,7 @@ fn unexpected_messages_end_the_handshake() {
 }
 
 #[test]
-fn a_second_challenge_and_a_welcome_out_of_turn_are_violations() {
+fn nothing_but_an_abort_may_come_while_the_application_is_asked() {
     let challenge = || ChallengeMessage { method: "riddle".to_owned(), extra: Dict::new() };
     for second in [Message::from(challenge()), welcome().into()] {
         let credential = Credential::External { method: "riddle".to_owned() };
@@ -199,6 +199,19 @@ fn a_second_challenge_and_a_welcome_out_of_turn_are_violations() {
         drain(&mut client);
         assert_broken_off(&feed(&mut client, second), &error::PROTOCOL_VIOLATION);
     }
+}
+
+#[test]
+fn challenges_may_follow_each_other_but_not_for_ever() {
+    let credential = Credential::Ticket("open sesame".to_owned());
+    let mut client = Client::new(ClientConfig::with_credential(Uri::from("realm1"), "ali", credential));
+    client.connected(T0);
+    drain(&mut client);
+    let challenge = || ChallengeMessage { method: "ticket".to_owned(), extra: Dict::new() };
+    for _ in 0..ClientLimits::default().max_challenges {
+        assert!(matches!(feed(&mut client, challenge())[..], [ClientOutput::Send(Message::Authenticate(_))]));
+    }
+    assert_broken_off(&feed(&mut client, challenge()), &error::PROTOCOL_VIOLATION);
 }
 
 #[test]
