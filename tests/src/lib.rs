@@ -1,1 +1,8 @@
-//! Test harness.
+//! Test harness: a router and its clients in memory, in simulated time, from a seed.
+
+pub mod answerer;
+pub mod config;
+pub mod link;
+pub mod rng;
+pub mod script;
+pub mod sim;
