@@ -48,30 +48,36 @@ impl<R> fmt::Debug for Client<R> {
 }
 
 impl<R: Rng> Client<R> {
-    /// How long the opening handshake may take: 10 s.
+    /// How long the opening handshake should be given: 10 s.
     pub const OPEN_TIMEOUT: Duration = OPEN_TIMEOUT;
 
-    /// Opens a WebSocket over a socket connected at `now`: appends the upgrade request to `out`.
+    /// Opens a WebSocket over a connected socket: appends the upgrade request to `out`.
+    ///
+    /// The server is given up if the handshake is not over at `open_by`.
     ///
     /// # Errors
     /// [`HttpError::InvalidRequest`]: the request cannot be written in HTTP, or offers no subprotocol.
-    pub fn websocket(request: UpgradeRequest, mut rng: R, now: Instant, out: &mut Vec<u8>) -> Result<Self, HttpError> {
+    pub fn websocket(
+        request: UpgradeRequest,
+        mut rng: R,
+        open_by: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, HttpError> {
         let mut random = [0; 16];
         rng.fill_bytes(&mut random);
         let key = new_key(random);
         request.write(&key, out)?;
-        let deadline = now.after(OPEN_TIMEOUT);
-        let state = State::WebSocketHandshake { role: ClientRole(rng), request, key, scanned: 0, deadline };
+        let state = State::WebSocketHandshake { role: ClientRole(rng), request, key, scanned: 0, deadline: open_by };
         Ok(Self { inbox: Inbox::default(), state })
     }
 
-    /// Opens a RawSocket over a socket connected at `now`: appends the handshake to `out`.
+    /// Opens a RawSocket over a connected socket: appends the handshake to `out`.
     ///
-    /// `None`: RawSocket has no number for this serializer.
-    pub fn rawsocket(format: Format, options: RawSocketOptions, now: Instant, out: &mut Vec<u8>) -> Option<Self> {
+    /// The server is given up if the handshake is not over at `open_by`. `None`: RawSocket has no number for this serializer.
+    pub fn rawsocket(format: Format, options: RawSocketOptions, open_by: Instant, out: &mut Vec<u8>) -> Option<Self> {
         let serializer = rawsocket::serializer_of(format)?;
         out.extend_from_slice(&rawsocket::handshake(options.max_message, serializer));
-        let state = State::RawSocketHandshake { format, serializer, options, deadline: now.after(OPEN_TIMEOUT) };
+        let state = State::RawSocketHandshake { format, serializer, options, deadline: open_by };
         Some(Self { inbox: Inbox::default(), state })
     }
 

@@ -315,7 +315,7 @@ impl Connection {
 
     /// A peer that sends on before it is answered is kept waiting, within the limit of a head.
     fn wait_for_answer(&mut self, input: &mut BytesMut) -> Result<Option<Incoming>, HttpError> {
-        let limit = self.options.http.as_ref().map_or(0, |options| options.max_head);
+        let limit = self.options.http.as_ref().map_or(HttpOptions::DEFAULT.max_head, |options| options.max_head);
         self.inbox.hold(input);
         if self.inbox.len() > limit { Err(HttpError::HeadTooLong { limit }) } else { Ok(None) }
     }

@@ -14,9 +14,14 @@ pub struct HttpOptions {
     pub max_head: usize,
 }
 
+impl HttpOptions {
+    /// The default values.
+    pub const DEFAULT: Self = Self { max_head: 16 << 10 };
+}
+
 impl Default for HttpOptions {
     fn default() -> Self {
-        Self { max_head: 16 << 10 }
+        Self::DEFAULT
     }
 }
 

@@ -16,7 +16,12 @@
 //!    sending a frame that was made for several receivers.
 //! 5. [`Connection::handle_timeout`] at [`Connection::next_deadline`].
 //! 6. After an error, [`Incoming::Closed`] or a [`Connection::close`] that [`is_closed`](Connection::is_closed) at once:
-//!    flush, then close the socket.
+//!    flush, then close the socket. Shut down only the writing side first and drop what still arrives, for a bounded time:
+//!    closing a socket with unread bytes resets it, and the peer may lose the last thing it was told.
+//! 7. When the socket is closed by the peer or fails before that, the connection is lost: drop it.
+//!
+//! A message that arrives in one read is not copied here; one that spans several reads is gathered in a buffer of its
+//! connection, which grows with what has arrived, never with what a header claims.
 
 #![forbid(unsafe_code)]
 

@@ -7,7 +7,7 @@ use tungstenite::{handshake::derive_accept_key, http::HeaderMap};
 
 use crate::{
     framing::Subprotocol,
-    http::{HttpError, HttpRequest, Method, has_token, is_valid_header, parse_response, tokens},
+    http::{HttpError, HttpOptions, HttpRequest, Method, has_token, is_valid_header, parse_response, tokens},
     origin::OriginPolicy,
     websocket::WebSocketOptions,
 };
@@ -118,7 +118,7 @@ pub struct UpgradeRequest {
     pub subprotocols: Vec<Subprotocol>,
     /// Further headers, for example `Origin` or `Cookie`.
     pub headers: Vec<(String, String)>,
-    /// Longest response head accepted, in bytes. 16 KiB is a good value.
+    /// Longest response head accepted, in bytes. Default 16 KiB.
     pub max_head: usize,
     /// Limits and timers of the connection.
     pub websocket: Arc<WebSocketOptions>,
@@ -132,7 +132,7 @@ impl UpgradeRequest {
             target: target.into(),
             subprotocols,
             headers: Vec::new(),
-            max_head: 16 << 10,
+            max_head: HttpOptions::DEFAULT.max_head,
             websocket: Arc::default(),
         }
     }

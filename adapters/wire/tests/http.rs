@@ -254,7 +254,7 @@ fn a_client_checks_the_response() {
         let mut request =
             UpgradeRequest::new("example.com:8080", "/ws?a=b", vec![Subprotocol::Cbor, Subprotocol::Json]);
         request.headers.push(("Origin".to_owned(), "http://example.com".to_owned()));
-        let client = Client::websocket(request, TestRng(3), NOW, &mut out).unwrap();
+        let client = Client::websocket(request, TestRng(3), at(10), &mut out).unwrap();
         let head = String::from_utf8(out).unwrap();
         assert!(head.starts_with("GET /ws?a=b HTTP/1.1\r\nHost: example.com:8080\r\n"), "{head}");
         assert!(head.contains("Sec-WebSocket-Protocol: wamp.2.cbor, wamp.2.json\r\nOrigin: http://example.com\r\n"));
@@ -300,7 +300,7 @@ fn a_client_writes_no_broken_request() {
         header("", "a"),
     ] {
         let mut out = Vec::new();
-        let result = Client::websocket(request, TestRng(1), NOW, &mut out);
+        let result = Client::websocket(request, TestRng(1), at(10), &mut out);
         assert_eq!(result.unwrap_err(), HttpError::InvalidRequest);
         assert!(out.is_empty());
     }

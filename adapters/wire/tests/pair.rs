@@ -5,15 +5,13 @@ mod common;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use common::TestRng;
+use common::{NOW, TestRng, at};
 use proptest::prelude::*;
-use wampd_core::{codec::Format, time::Instant};
+use wampd_core::codec::Format;
 use wampd_wire::{
     Client, CloseCode, Connection, Encoding, Framing, Incoming, MaxLength, RawSocketOptions, ServerOptions,
     Subprotocol, UpgradeOptions, UpgradeRequest,
 };
-
-const NOW: Instant = Instant::ZERO;
 
 #[derive(Clone, Copy, Debug)]
 enum Transport {
@@ -47,10 +45,10 @@ impl Pair {
         let client = match transport {
             Transport::WebSocket(subprotocol) => {
                 let request = UpgradeRequest::new("localhost", "/ws", vec![subprotocol]);
-                Client::websocket(request, TestRng(7), NOW, &mut to_server).unwrap()
+                Client::websocket(request, TestRng(7), at(10), &mut to_server).unwrap()
             }
             Transport::RawSocket(format) => {
-                Client::rawsocket(format, RawSocketOptions::default(), NOW, &mut to_server).unwrap()
+                Client::rawsocket(format, RawSocketOptions::default(), at(10), &mut to_server).unwrap()
             }
         };
         let mut pair = Self {
@@ -197,7 +195,7 @@ fn json_batches_are_answered_in_the_dialect_of_the_peer() {
 fn rawsocket_limits_hold_both_ways() {
     let small = RawSocketOptions { max_message: MaxLength::at_most(512), ..RawSocketOptions::default() };
     let mut to_server = Vec::new();
-    let mut client = Client::<TestRng>::rawsocket(Format::Cbor, small, NOW, &mut to_server).unwrap();
+    let mut client = Client::<TestRng>::rawsocket(Format::Cbor, small, at(10), &mut to_server).unwrap();
     let options = RawSocketOptions { max_message: MaxLength::at_most(1024), ..RawSocketOptions::default() };
     let options = ServerOptions { rawsocket: Some(options), ..ServerOptions::default() };
     let mut server = Connection::new(Arc::new(options), NOW);

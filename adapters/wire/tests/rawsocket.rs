@@ -71,7 +71,7 @@ fn a_client_checks_the_reply() {
     use RawSocketError as E;
     let client = || {
         let mut out = Vec::new();
-        let client = Client::<TestRng>::rawsocket(Format::Cbor, RawSocketOptions::default(), NOW, &mut out).unwrap();
+        let client = Client::<TestRng>::rawsocket(Format::Cbor, RawSocketOptions::default(), at(10), &mut out).unwrap();
         assert_eq!(out, b"\x7f\xf3\0\0");
         client
     };

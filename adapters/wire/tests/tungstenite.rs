@@ -5,7 +5,7 @@ mod common;
 use std::io::{self, Read, Write};
 
 use bytes::BytesMut;
-use common::{NOW, TestRng, feed, open_websocket};
+use common::{NOW, TestRng, at, feed, open_websocket};
 use tungstenite::{
     Message,
     protocol::{Role, WebSocket, frame::coding::CloseCode as TungsteniteCode},
@@ -87,7 +87,7 @@ fn as_client_of_our_server() {
 fn as_server_of_our_client() {
     let mut request = Vec::new();
     let asked = UpgradeRequest::new("localhost", "/", vec![Subprotocol::Json]);
-    let mut client = Client::websocket(asked, TestRng(5), NOW, &mut request).unwrap();
+    let mut client = Client::websocket(asked, TestRng(5), at(10), &mut request).unwrap();
     let pipe = Pipe { to_read: request, written: Vec::new() };
     let callback = |_: &tungstenite::handshake::server::Request,
                     mut response: tungstenite::handshake::server::Response| {

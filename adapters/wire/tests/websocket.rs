@@ -293,7 +293,7 @@ fn messages_are_slices_of_the_read_buffer_which_is_used_again() {
 fn a_client_refuses_masked_frames_and_masks_its_own() {
     let mut out = Vec::new();
     let request = UpgradeRequest::new("localhost", "/", vec![Subprotocol::Json]);
-    let mut client = Client::websocket(request, TestRng(1), NOW, &mut out).unwrap();
+    let mut client = Client::websocket(request, TestRng(1), at(10), &mut out).unwrap();
     let key = String::from_utf8(out).unwrap();
     let key = key.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
     let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());

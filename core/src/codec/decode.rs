@@ -445,19 +445,27 @@ impl<'a, R: Reader<'a>> Head<R> {
     }
 
     pub(super) fn number(&mut self, key: &str) -> Result<Option<u64>, DecodeError> {
-        match self.reader.token()? {
-            Token::Null => Ok(None),
-            token => unsigned(token).map(Some).ok_or_else(|| self.wrong_option(key, "an integer, zero or more")),
-        }
+        self.unsigned_option(key, "an integer, zero or more", Some)
     }
 
     pub(super) fn id_option<T>(&mut self, key: &str, new: fn(u64) -> Option<T>) -> Result<Option<T>, DecodeError> {
+        self.unsigned_option(key, ID, new)
+    }
+
+    pub(super) fn count(&mut self, key: &str) -> Result<Option<u32>, DecodeError> {
+        let count = |n| u32::try_from(n).ok().filter(|&n| n > 0);
+        self.unsigned_option(key, "an integer in 1..2^32", count)
+    }
+
+    fn unsigned_option<T>(
+        &mut self,
+        key: &str,
+        expected: &'static str,
+        new: impl Fn(u64) -> Option<T>,
+    ) -> Result<Option<T>, DecodeError> {
         match self.reader.token()? {
             Token::Null => Ok(None),
-            token => match unsigned(token).and_then(new) {
-                Some(id) => Ok(Some(id)),
-                None => Err(self.wrong_option(key, ID)),
-            },
+            token => unsigned(token).and_then(new).map(Some).ok_or_else(|| self.wrong_option(key, expected)),
         }
     }
 

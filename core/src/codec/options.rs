@@ -246,9 +246,7 @@ pub(super) fn register_options<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<
             "invoke" => {
                 options.invoke = head.named(key, &INVOCATION_POLICIES, InvocationPolicy::as_str)?.unwrap_or_default();
             }
-            "concurrency" => {
-                options.concurrency = head.id_option(key, |n| u32::try_from(n).ok().filter(|&n| n > 0))?;
-            }
+            "concurrency" => options.concurrency = head.count(key)?,
             "force_reregister" => options.force_reregister = head.flag(key)?.unwrap_or_default(),
             "disclose_caller" => options.disclose_caller = head.flag(key)?,
             "forward_timeout" => options.forward_timeout = head.flag(key)?.unwrap_or_default(),

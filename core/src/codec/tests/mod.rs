@@ -1,5 +1,7 @@
 //! The exact bytes of every message in every serializer, what is refused, and how values change between serializers.
 
+mod accepted;
+mod refused;
 mod wire;
 
 use super::*;

@@ -1,0 +1,371 @@
+//! Who may join over a transport.
+
+use super::lint::Sources;
+use super::node::Globals;
+use super::reader::{Context, Item, Place, Section};
+use super::secret::Secret;
+use crate::authn::credentials::{CraMembers, CraMembersError};
+use crate::authn::script::{ScriptAuthenticator, ScriptError};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use wampd_core::auth::{self as core_auth, CraSecret, TicketDigest};
+use wampd_core::uri::{Uri, UriRule};
+
+/// Methods that this router knows by name but does not offer, with what to do.
+const OTHER_METHODS: &[(&str, &str)] = &[
+    ("scram", "use wampcra with salted users; WAMP-SCRAM is future work"),
+    ("cryptosign", "use wampcra or ticket; WAMP-Cryptosign is future work"),
+    ("cryptosign-proxy", "remove it: there are no proxies to trust"),
+    ("tls", "use wampcra or ticket; client certificates are future work"),
+    ("cookie", "use wampcra or ticket; cookies are future work"),
+];
+
+/// The authentication methods that a transport offers.
+#[derive(Clone, Debug, Default)]
+pub struct AuthConfig {
+    /// `anonymous`.
+    pub anonymous: Option<Provider<AnonymousPrincipal>>,
+    /// `ticket`; static principals by authid.
+    pub ticket: Option<Provider<BTreeMap<String, TicketPrincipal>>>,
+    /// `wampcra`; static users by authid.
+    pub wampcra: Option<Provider<BTreeMap<String, CraUser>>>,
+}
+
+impl AuthConfig {
+    /// What a transport without `auth` offers: anonymous, with role `anonymous`.
+    pub fn anonymous_only() -> Self {
+        let principal = AnonymousPrincipal { role: core_auth::ANONYMOUS.to_owned(), authid: None };
+        Self { anonymous: Some(Provider::Static(principal)), ..Self::default() }
+    }
+}
+
+/// Who answers for a method.
+#[derive(Clone, Debug)]
+pub enum Provider<T> {
+    /// `type: static`: the configuration.
+    Static(T),
+    /// `type: function`: a script.
+    Function(FunctionAuth),
+    /// `type: dynamic`: a procedure.
+    Dynamic(DynamicAuth),
+}
+
+/// Who anonymous clients are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnonymousPrincipal {
+    /// `role`. Default `anonymous`.
+    pub role: String,
+    /// `authid`; if absent, a random one for each session.
+    pub authid: Option<String>,
+}
+
+/// A user of ticket authentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketPrincipal {
+    /// The digest of `ticket`.
+    pub ticket: TicketDigest,
+    /// `role`, or the method's `default-role`.
+    pub role: String,
+}
+
+/// A user of WAMP-CRA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CraUser {
+    /// What the user must prove; the key of a salted password is derived already.
+    pub secret: CraSecret,
+    /// `role`, or the method's `default-role`.
+    pub role: String,
+}
+
+/// A function authenticator: a script, loaded and ready.
+#[derive(Clone, Debug)]
+pub struct FunctionAuth {
+    /// `script`, resolved.
+    pub script: PathBuf,
+    /// What answers.
+    pub authenticator: Arc<ScriptAuthenticator>,
+    /// `default-role`: for answers without a role.
+    pub default_role: Option<String>,
+}
+
+/// A procedure that answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DynamicAuth {
+    /// `authenticator`: the procedure.
+    pub authenticator: Uri,
+    /// `authenticator-realm`: where to call it. Default: the realm that the client asks for.
+    pub realm: Option<Uri>,
+    /// `authenticator-role`: the role of the caller. Default `trusted`.
+    pub role: Option<String>,
+    /// `default-role`: for answers without a role.
+    pub default_role: Option<String>,
+}
+
+/// Reads the `auth` of a transport or path.
+pub(super) fn read(
+    cx: &mut Context<'_>,
+    owner: &mut Section<'_>,
+    globals: &Globals,
+    sources: &mut Sources,
+) -> AuthConfig {
+    let Some(item) = owner.get("auth") else {
+        sources.role(core_auth::ANONYMOUS, &owner.place, "clients of a transport without auth have");
+        return AuthConfig::anonymous_only();
+    };
+    let Some(mut section) = item.map(cx) else { return AuthConfig::default() };
+    let mut reader = Reader { cx, globals, sources };
+    let auth = AuthConfig {
+        anonymous: section.get("anonymous").and_then(|item| reader.method(&item, Reader::anonymous)),
+        ticket: section.get("ticket").and_then(|item| reader.method(&item, Reader::principals)),
+        wampcra: section.get("wampcra").and_then(|item| reader.method(&item, Reader::users)),
+    };
+    section.refuse(cx, OTHER_METHODS);
+    if section.items().next().is_none() {
+        cx.error(&item.place, "no method is given, so nobody could join", "add one, or remove auth for anonymous only");
+    }
+    section.finish(cx);
+    auth
+}
+
+struct Reader<'r, 'c> {
+    cx: &'r mut Context<'c>,
+    globals: &'r Globals,
+    sources: &'r mut Sources,
+}
+
+impl Reader<'_, '_> {
+    fn method<T>(
+        &mut self,
+        item: &Item<'_>,
+        read_static: fn(&mut Self, &mut Section<'_>, Option<&str>) -> Option<T>,
+    ) -> Option<Provider<T>> {
+        let mut section = item.map(self.cx)?;
+        let default_role = self.default_role(&mut section);
+        let kind = match section.get("type") {
+            Some(kind) => kind.one_of(self.cx, &[("static", 0), ("function", 1), ("dynamic", 2)]),
+            // Crossbar.io reads {"role": ..} of the anonymous method without a type.
+            None if item.place.path.ends_with("anonymous") => Some(0),
+            None => {
+                self.cx.error(&item.place, "the key \"type\" is missing", "static, function or dynamic");
+                None
+            }
+        };
+        let provider = match kind? {
+            0 => read_static(self, &mut section, default_role.as_deref()).map(Provider::Static),
+            1 => self.function(&mut section, default_role).map(Provider::Function),
+            _ => self.dynamic(&mut section, default_role).map(Provider::Dynamic),
+        };
+        section.finish(self.cx);
+        provider
+    }
+
+    fn default_role(&mut self, section: &mut Section<'_>) -> Option<String> {
+        let item = one_spelling(self.cx, section, "default-role", "default_role")?;
+        let role = item.name(self.cx)?;
+        self.sources.role(&role, &item.place, "answers without a role get");
+        Some(role)
+    }
+
+    fn anonymous(&mut self, section: &mut Section<'_>, default: Option<&str>) -> Option<AnonymousPrincipal> {
+        let authid = section.name(self.cx, "authid");
+        let (role, place) = match section.get("role") {
+            Some(item) => (item.name(self.cx)?, item.place),
+            None => (default.unwrap_or(core_auth::ANONYMOUS).to_owned(), section.place.clone()),
+        };
+        self.sources.role(&role, &place, "anonymous clients have");
+        Some(AnonymousPrincipal { role, authid })
+    }
+
+    fn principals(
+        &mut self,
+        section: &mut Section<'_>,
+        default: Option<&str>,
+    ) -> Option<BTreeMap<String, TicketPrincipal>> {
+        let item = section.require(self.cx, "principals", "a mapping from authid to ticket and role")?;
+        let mut principals = BTreeMap::new();
+        for (authid, item) in item.map(self.cx)?.items() {
+            let Some(mut section) = item.map(self.cx) else { continue };
+            let ticket = section.require(self.cx, "ticket", "what the client must show");
+            let ticket = ticket.and_then(|item| item.secret(self.cx));
+            let role = self.role(&mut section, authid, default);
+            section.finish(self.cx);
+            if let (Some(ticket), Some(role)) = (ticket, role) {
+                let ticket = TicketDigest::of(ticket.reveal());
+                principals.insert(authid.to_owned(), TicketPrincipal { ticket, role });
+            }
+        }
+        Some(principals)
+    }
+
+    fn users(&mut self, section: &mut Section<'_>, default: Option<&str>) -> Option<BTreeMap<String, CraUser>> {
+        let item = section.require(self.cx, "users", "a mapping from authid to secret and role")?;
+        let mut users = BTreeMap::new();
+        for (authid, item) in item.map(self.cx)?.items() {
+            let Some(mut section) = item.map(self.cx) else { continue };
+            let secret = self.cra_secret(&mut section);
+            let role = self.role(&mut section, authid, default);
+            section.finish(self.cx);
+            if let (Some(secret), Some(role)) = (secret, role) {
+                users.insert(authid.to_owned(), CraUser { secret, role });
+            }
+        }
+        Some(users)
+    }
+
+    fn cra_secret(&mut self, section: &mut Section<'_>) -> Option<CraSecret> {
+        let cx = &mut *self.cx;
+        let given =
+            ["secret", "password", "salt", "iterations", "keylen"].iter().filter(|key| section.has(key)).count();
+        let text = |cx: &mut Context<'_>, item: Option<Item<'_>>| item.and_then(|item| item.secret(cx));
+        let places = (section.get("secret"), section.get("password"));
+        let secret = text(cx, section.get("secret"));
+        let password = text(cx, section.get("password"));
+        let salt = section.name(cx, "salt");
+        let number = |cx: &mut Context<'_>, item: Option<Item<'_>>| {
+            item.and_then(|item| item.integer(cx, 0..=u64::from(u32::MAX), ""))
+        };
+        let iterations = number(cx, section.get("iterations"));
+        let keylen = number(cx, section.get("keylen"));
+        let members = CraMembers {
+            secret: secret.as_ref().map(Secret::reveal),
+            password: password.as_ref().map(Secret::reveal),
+            salt: salt.as_deref(),
+            iterations,
+            keylen,
+        };
+        let read = [secret.is_some(), password.is_some(), salt.is_some(), iterations.is_some(), keylen.is_some()];
+        if read.iter().filter(|read| **read).count() < given {
+            // One of them is of the wrong type: that is reported, and what it means together is unknown.
+            return None;
+        }
+        match members.secret() {
+            Ok(secret) => Some(secret.into_derived()),
+            Err(error) => {
+                let place = match (&error, places) {
+                    (CraMembersError::NotDerived { .. }, (Some(item), _)) => item.place,
+                    (CraMembersError::SecretAndPassword, (_, Some(item))) => item.place,
+                    _ => section.place.clone(),
+                };
+                cx.error(&place, error.to_string(), error.hint());
+                None
+            }
+        }
+    }
+
+    fn role(&mut self, section: &mut Section<'_>, authid: &str, default: Option<&str>) -> Option<String> {
+        match (section.get("role"), default) {
+            (Some(item), _) => {
+                let role = item.name(self.cx)?;
+                self.sources.role(&role, &item.place, &format!("user {authid:?} has"));
+                Some(role)
+            }
+            (None, Some(default)) => Some(default.to_owned()),
+            (None, None) => {
+                let hint = "add role here, or default-role beside the users";
+                self.cx.error(&section.place, "the key \"role\" is missing", hint);
+                None
+            }
+        }
+    }
+
+    fn function(&mut self, section: &mut Section<'_>, default_role: Option<String>) -> Option<FunctionAuth> {
+        self.sources.any_role = true;
+        let config = section.get("config").and_then(|item| {
+            item.map(self.cx)?;
+            match item.node.to_value() {
+                wampd_core::value::Value::Dict(dict) => Some(dict),
+                _ => None,
+            }
+        });
+        let reason = "a script has no controller";
+        if let Some(item) = section.get("expose_controller")
+            && item.bool(self.cx) == Some(true)
+        {
+            self.cx.warn(&item.place, "ignored", reason);
+        }
+        let create = section.require(self.cx, "create", "the name of the script's function that gets config");
+        let create_name = create.as_ref().and_then(|item| item.name(self.cx));
+        let Some(script) = section.get("script") else {
+            let hint = "authenticators are scripts here: port the function and give its file as script, or serve it as \
+                        a procedure and use type dynamic";
+            match &create {
+                Some(item) => self.cx.error(&item.place, "Python functions are not supported", hint),
+                None => self.cx.error(&section.place, "the key \"script\" is missing", hint),
+            }
+            return None;
+        };
+        let name = script.name(self.cx)?;
+        let path = self.cx.resolve(&name);
+        let create_name = create_name?;
+        let limits = &self.globals.script_limits;
+        match ScriptAuthenticator::load(&path, &create_name, &config.unwrap_or_default(), limits) {
+            Ok(authenticator) => {
+                Some(FunctionAuth { script: path, authenticator: Arc::new(authenticator), default_role })
+            }
+            Err(error) => {
+                let place = match (&error, create) {
+                    (ScriptError::NoCreate(_), Some(item)) => item.place,
+                    _ => script.place,
+                };
+                self.cx.error(&place, error.to_string(), "");
+                None
+            }
+        }
+    }
+
+    fn dynamic(&mut self, section: &mut Section<'_>, default_role: Option<String>) -> Option<DynamicAuth> {
+        self.sources.any_role = true;
+        let procedure = section.require(self.cx, "authenticator", "the URI of the procedure that answers");
+        let authenticator = procedure.and_then(|item| self.uri(&item));
+        let realm = one_spelling(self.cx, section, "authenticator-realm", "authenticator_realm").and_then(|item| {
+            let uri = self.uri(&item)?;
+            self.sources.authenticator_realms.push((uri.clone(), item.place));
+            Some(uri)
+        });
+        let role = one_spelling(self.cx, section, "authenticator-role", "authenticator_role");
+        let role = role.and_then(|item| self.authenticator_role(&item));
+        Some(DynamicAuth { authenticator: authenticator?, realm, role, default_role })
+    }
+
+    fn authenticator_role(&mut self, item: &Item<'_>) -> Option<String> {
+        let role = item.name(self.cx)?;
+        if role != "trusted" {
+            self.sources.role(&role, &item.place, "the authenticator is called with");
+        }
+        Some(role)
+    }
+
+    fn uri(&mut self, item: &Item<'_>) -> Option<Uri> {
+        let text = item.str(self.cx)?;
+        match Uri::parse(text, UriRule::Loose) {
+            Ok(uri) => Some(uri),
+            Err(error) => {
+                self.cx.error(&item.place, format!("{text:?} is not a URI: {error}"), "");
+                None
+            }
+        }
+    }
+}
+
+/// A key that may be written with dashes or underscores, but not both.
+fn one_spelling<'t>(
+    cx: &mut Context<'_>,
+    section: &mut Section<'t>,
+    dashes: &'static str,
+    underscores: &'static str,
+) -> Option<Item<'t>> {
+    match (section.get(dashes), section.get(underscores)) {
+        (Some(item), Some(other)) => {
+            cx.error(&other.place, format!("given twice: {dashes} is the same key"), "remove one of the two");
+            Some(item)
+        }
+        (item, other) => item.or(other),
+    }
+}
+
+impl Sources {
+    fn role(&mut self, role: &str, place: &Place, who: &str) {
+        self.roles.push(super::lint::RoleUse { role: role.to_owned(), place: place.clone(), who: who.to_owned() });
+    }
+}

@@ -1,0 +1,171 @@
+//! Limits as tables: one line per key.
+
+use super::reader::{Context, Section};
+use crate::authn::script::ScriptLimits;
+use core::ops::RangeInclusive;
+use std::time::Duration;
+use wampd_core::router::Limits;
+
+/// Limits of connections and their queues, for all transports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeLimits {
+    /// Connections at a time over all transports. Default 100,000.
+    pub max_connections: usize,
+    /// Bytes waiting to be written to one connection before it is closed as a slow consumer. Default 8 MiB.
+    pub max_pending_bytes: usize,
+    /// Time without progress in writing to a connection before it is closed as a slow consumer. Default 10 s.
+    pub write_timeout: Duration,
+}
+
+impl Default for NodeLimits {
+    fn default() -> Self {
+        Self { max_connections: 100_000, max_pending_bytes: 8 << 20, write_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// A configuration key for a limit in an `L`.
+pub(super) struct LimitKey<L: 'static> {
+    key: &'static str,
+    unit: &'static str,
+    range: RangeInclusive<u64>,
+    meaning: &'static str,
+    get: fn(&L) -> u64,
+    set: fn(&mut L, u64),
+}
+
+/// What there is to know about one limit key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitDoc {
+    /// Where it is in the configuration.
+    pub path: String,
+    /// What it bounds.
+    pub meaning: &'static str,
+    /// Its unit; empty for plain counts.
+    pub unit: &'static str,
+    /// The values it may have.
+    pub range: RangeInclusive<u64>,
+    /// Its value if it is not given.
+    pub default: u64,
+}
+
+/// A count or size: `count!(Limits, max_peers, "", 1..=10_000_000, "meaning")`.
+macro_rules! count {
+    ($limits:ty, $field:ident, $unit:literal, $range:expr, $meaning:literal) => {
+        LimitKey::<$limits> {
+            key: stringify!($field),
+            unit: $unit,
+            range: $range,
+            meaning: $meaning,
+            get: |limits| limits.$field as u64,
+            // The ranges end far below the end of any of the types.
+            set: |limits, n| limits.$field = n as _,
+        }
+    };
+}
+
+/// A duration in milliseconds; its key ends in `_ms`.
+macro_rules! millis {
+    ($limits:ty, $field:ident, $key:literal, $range:expr, $meaning:literal) => {
+        LimitKey::<$limits> {
+            key: $key,
+            unit: "ms",
+            range: $range,
+            meaning: $meaning,
+            get: |limits| limits.$field.as_millis() as u64,
+            set: |limits, n| limits.$field = Duration::from_millis(n),
+        }
+    };
+}
+
+const MANY: u64 = 10_000_000;
+const HOUR: u64 = 3_600_000;
+
+/// `wampd.limits`, the part that the router core keeps.
+pub(super) const ROUTER: &[LimitKey<Limits>] = &[
+    count!(Limits, max_peers, "", 1..=MANY, "peers attached at a time, joined or not"),
+    count!(Limits, max_joining_peers, "", 1..=MANY, "peers attached at a time that have not joined yet"),
+    millis!(Limits, handshake_timeout, "handshake_timeout_ms", 10..=HOUR, "time for HELLO, and for AUTHENTICATE"),
+    millis!(Limits, auth_timeout, "auth_timeout_ms", 10..=HOUR, "time for an authenticator to answer"),
+    count!(Limits, max_challenges, "", 1..=100, "CHALLENGEs in one handshake"),
+    millis!(Limits, goodbye_timeout, "goodbye_timeout_ms", 10..=HOUR, "time for a peer to answer GOODBYE"),
+    count!(Limits, max_subscriptions_per_session, "", 1..=MANY, "subscriptions held by one session"),
+    count!(Limits, max_registrations_per_session, "", 1..=MANY, "registrations held by one session"),
+    count!(Limits, max_calls_in_flight, "", 1..=MANY, "calls of one session without a final answer"),
+    count!(Limits, max_invocations_in_flight, "", 1..=MANY, "invocations of one session without a final answer"),
+    count!(Limits, max_uri_length, "bytes", 16..=65_535, "length of a topic or procedure that is kept"),
+];
+
+/// `wampd.limits`, the part that the connections keep.
+pub(super) const NODE: &[LimitKey<NodeLimits>] = &[
+    count!(NodeLimits, max_connections, "", 1..=MANY, "connections at a time over all transports"),
+    count!(NodeLimits, max_pending_bytes, "bytes", 65_536..=1 << 32, "bytes waiting to be written to one connection"),
+    millis!(NodeLimits, write_timeout, "write_timeout_ms", 10..=HOUR, "time without progress in writing"),
+];
+
+/// `wampd.script_limits`.
+pub(super) const SCRIPT: &[LimitKey<ScriptLimits>] = &[
+    count!(ScriptLimits, max_operations, "", 1_000..=1_000_000_000, "operations of one run of a script"),
+    count!(ScriptLimits, max_call_depth, "", 1..=64, "nested function calls in a script"),
+    count!(ScriptLimits, max_expression_depth, "", 8..=128, "nesting of expressions in a script"),
+    count!(ScriptLimits, max_variables, "", 10..=100_000, "variables of a script alive at a time"),
+    count!(ScriptLimits, max_string_size, "bytes", 256..=16 << 20, "length of a string in a script"),
+    count!(ScriptLimits, max_array_size, "", 16..=2_000, "items of an array in a script"),
+    count!(ScriptLimits, max_map_size, "", 16..=2_000, "entries of a map in a script"),
+];
+
+pub(super) fn read<L>(cx: &mut Context<'_>, section: &mut Section<'_>, keys: &[LimitKey<L>], limits: &mut L) {
+    for key in keys {
+        let default = (key.get)(limits);
+        let value = section.integer(cx, key.key, key.range.clone(), key.unit, default);
+        (key.set)(limits, value);
+    }
+}
+
+/// Every limit key with its meaning, range and default.
+pub fn limit_docs() -> Vec<LimitDoc> {
+    let mut docs = Vec::new();
+    document("wampd.limits", ROUTER, &Limits::default(), &mut docs);
+    document("wampd.limits", NODE, &NodeLimits::default(), &mut docs);
+    document("wampd.script_limits", SCRIPT, &ScriptLimits::default(), &mut docs);
+    docs
+}
+
+fn document<L>(under: &str, keys: &[LimitKey<L>], defaults: &L, docs: &mut Vec<LimitDoc>) {
+    docs.extend(keys.iter().map(|key| LimitDoc {
+        path: format!("{under}.{}", key.key),
+        meaning: key.meaning,
+        unit: key.unit,
+        range: key.range.clone(),
+        default: (key.get)(defaults),
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_in_range_and_keys_unique() {
+        let docs = limit_docs();
+        for doc in &docs {
+            assert!(doc.range.contains(&doc.default), "{doc:?}");
+            assert_eq!(docs.iter().filter(|other| other.path == doc.path).count(), 1, "{doc:?}");
+        }
+    }
+
+    #[test]
+    fn setting_is_getting() {
+        fn check<L: Default>(keys: &[LimitKey<L>]) {
+            for key in keys {
+                let mut limits = L::default();
+                for value in [*key.range.start(), *key.range.end()] {
+                    (key.set)(&mut limits, value);
+                    assert_eq!((key.get)(&limits), value, "{}", key.key);
+                }
+            }
+        }
+        check(ROUTER);
+        check(NODE);
+        check(SCRIPT);
+    }
+}

@@ -1,0 +1,130 @@
+//! The node configuration: the shape of a Crossbar.io node configuration, version 2, as JSON or YAML.
+//!
+//! [`load`] reads a file and either returns a [`NodeConfig`] that can be served as it is, with warnings, or a
+//! [`Report`] of everything that is wrong, each finding with its place, its path and what to do. Nothing is silently
+//! ignored: a key that this router does not know or cannot honour is an error, one that changes nothing a warning.
+//!
+//! What Crossbar.io has no key for is under `wampd`: at the top level (`limits`, `script_limits`) and in a realm
+//! (`request_ids`).
+
+mod auth;
+mod endpoint;
+mod json;
+mod limits;
+mod lint;
+mod node;
+mod reader;
+mod realm;
+mod report;
+mod secret;
+mod transport;
+mod tree;
+mod web;
+mod websocket;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use auth::{AnonymousPrincipal, AuthConfig, CraUser, DynamicAuth, FunctionAuth, Provider, TicketPrincipal};
+pub use endpoint::Endpoint;
+pub use limits::{LimitDoc, NodeLimits, limit_docs};
+pub use node::NodeConfig;
+pub use reader::Surroundings;
+pub use realm::{Allow, Disclose, Permission, RealmConfig, RoleConfig};
+pub use report::{Problem, Report, Severity};
+pub use secret::Secret;
+pub use transport::{RawSocketConfig, TransportConfig};
+pub use tree::Position;
+pub use web::{HttpConfig, PathService, Route, StaticConfig};
+pub use websocket::{WebSocketConfig, WebSocketOptions};
+
+use reader::{Context, Item};
+use std::path::Path;
+
+/// Largest configuration file in bytes.
+pub const MAX_FILE_SIZE: u64 = 4 * 1024 * 1024;
+
+/// The syntax of a configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// JSON, strictly: no comments, no trailing commas, no duplicate keys.
+    Json,
+    /// YAML 1.2: one document, no tags, no merge keys, no duplicate keys.
+    Yaml,
+}
+
+impl Syntax {
+    /// By the extension of the file, else by the first character: `{` or `[` begins JSON.
+    pub fn of(path: &Path, text: &str) -> Self {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+        match extension.as_str() {
+            "json" => Self::Json,
+            "yaml" | "yml" => Self::Yaml,
+            _ if text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) => Self::Json,
+            _ => Self::Yaml,
+        }
+    }
+}
+
+/// Reads a configuration file. Relative paths in it start at its folder; `${VAR}` is the process's environment.
+///
+/// The second value holds the warnings.
+///
+/// # Errors
+/// A report with every error and every warning.
+pub fn load(path: &Path) -> Result<(NodeConfig, Report), Report> {
+    let file = path.display().to_string();
+    let unreadable = |message: String| {
+        let mut report = Report::new(file.clone());
+        let severity = Severity::Error;
+        report.push(Problem { severity, position: None, path: String::new(), message, hint: None });
+        report
+    };
+    let size = std::fs::metadata(path).map_err(|error| unreadable(format!("cannot read the file: {error}")))?.len();
+    if size > MAX_FILE_SIZE {
+        return Err(unreadable(format!("the file has {size} bytes, more than {MAX_FILE_SIZE}")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(format!("cannot read the file: {error}")))?;
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let variable = |name: &str| std::env::var(name).ok();
+    parse(&file, &text, Syntax::of(path, &text), &Surroundings { folder, variable: &variable })
+}
+
+/// Reads a configuration from a text; `file` names it in the report.
+///
+/// Scripts of function authenticators are loaded and their `create` functions run.
+///
+/// # Errors
+/// A report with every error and every warning.
+pub fn parse(
+    file: &str,
+    text: &str,
+    syntax: Syntax,
+    surroundings: &Surroundings<'_>,
+) -> Result<(NodeConfig, Report), Report> {
+    let mut cx = Context { report: Report::new(file), surroundings };
+    let tree = match syntax {
+        Syntax::Json => json::parse(text),
+        Syntax::Yaml => yaml::parse(text),
+    };
+    let node = match tree {
+        Ok(tree) => node::read(&mut cx, &Item::root(&tree)),
+        Err(errors) => {
+            for error in errors {
+                cx.report.push(Problem {
+                    severity: Severity::Error,
+                    position: Some(error.position),
+                    path: String::new(),
+                    message: error.message,
+                    hint: error.hint.map(str::to_owned),
+                });
+            }
+            None
+        }
+    };
+    match node {
+        Some(node) if !cx.report.has_errors() => Ok((node, cx.report)),
+        _ => Err(cx.report),
+    }
+}

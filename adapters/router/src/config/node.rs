@@ -1,0 +1,192 @@
+//! The document as a whole, and its workers.
+
+use super::limits::{self, NodeLimits};
+use super::lint;
+use super::reader::{Context, Item, Section};
+use super::realm::{self, RealmConfig};
+use super::transport::{self, TransportConfig};
+use super::tree::Kind;
+use crate::authn::script::ScriptLimits;
+use wampd_core::router::Limits;
+
+/// The only version of the configuration format.
+const VERSION: u64 = 2;
+
+/// A node: what one process serves. Router workers of the file are merged into one.
+#[derive(Clone, Debug, Default)]
+pub struct NodeConfig {
+    /// The realms; names are unique.
+    pub realms: Vec<RealmConfig>,
+    /// Where clients connect.
+    pub transports: Vec<TransportConfig>,
+    /// Limits of the router core: top-level `wampd.limits`.
+    pub limits: Limits,
+    /// Limits of connections: top-level `wampd.limits` too.
+    pub node_limits: NodeLimits,
+}
+
+/// What is read before the rest, because the rest is read with it.
+pub(super) struct Globals {
+    pub(super) script_limits: ScriptLimits,
+}
+
+pub(super) fn read(cx: &mut Context<'_>, root: &Item<'_>) -> Option<NodeConfig> {
+    let mut section = root.map(cx)?;
+    version(cx, &mut section);
+    section.get("$schema");
+    controller(cx, &mut section);
+    let mut node = NodeConfig::default();
+    let globals = wampd(cx, &mut section, &mut node);
+    let mut sources = lint::Sources::default();
+    if let Some(item) = section.require(cx, "workers", "add a list with one worker of type router") {
+        workers(cx, &item, &globals, &mut node, &mut sources);
+    }
+    section.finish(cx);
+    lint::check(cx, &node, &sources);
+    Some(node)
+}
+
+fn version(cx: &mut Context<'_>, section: &mut Section<'_>) {
+    let hint = "this is the format version 2: add \"version\": 2";
+    if let Some(item) = section.require(cx, "version", hint)
+        && !matches!(item.node.kind, Kind::Int(n) if n == VERSION as i64)
+    {
+        cx.error(&item.place, "not supported", "this router reads version 2");
+    }
+}
+
+/// The controller of a Crossbar.io node manages its workers; here there is one process and no controller.
+fn controller(cx: &mut Context<'_>, section: &mut Section<'_>) {
+    let Some(mut controller) = section.get("controller").and_then(|item| item.map(cx)) else { return };
+    let reason = "there is one process and no controller";
+    controller.ignore(cx, &[("id", reason), ("title", reason), ("options", reason), ("enable_docker", reason)]);
+    controller.refuse(
+        cx,
+        &[
+            ("manhole", "remove it: there is no remote shell into the process"),
+            ("fabric", "remove it: there is no management service to connect to"),
+            ("fabric-center", "remove it: there is no management service to connect to"),
+            ("transport", "remove it: there is no management service to connect to"),
+            ("blockchain", "remove it"),
+        ],
+    );
+    controller.finish(cx);
+}
+
+fn wampd(cx: &mut Context<'_>, section: &mut Section<'_>, node: &mut NodeConfig) -> Globals {
+    let mut globals = Globals { script_limits: ScriptLimits::default() };
+    let Some(mut wampd) = section.get("wampd").and_then(|item| item.map(cx)) else { return globals };
+    if let Some(mut section) = wampd.get("limits").and_then(|item| item.map(cx)) {
+        limits::read(cx, &mut section, limits::ROUTER, &mut node.limits);
+        limits::read(cx, &mut section, limits::NODE, &mut node.node_limits);
+        section.finish(cx);
+    }
+    if let Some(mut section) = wampd.get("script_limits").and_then(|item| item.map(cx)) {
+        limits::read(cx, &mut section, limits::SCRIPT, &mut globals.script_limits);
+        section.finish(cx);
+    }
+    wampd.finish(cx);
+    globals
+}
+
+fn workers(
+    cx: &mut Context<'_>,
+    item: &Item<'_>,
+    globals: &Globals,
+    node: &mut NodeConfig,
+    sources: &mut lint::Sources,
+) {
+    let workers = item.list(cx).unwrap_or_default();
+    if workers.is_empty() && matches!(item.node.kind, Kind::List(_)) {
+        cx.error(&item.place, "there is no worker", "add one of type router");
+    }
+    let mut routers = 0;
+    for worker in workers {
+        let Some(mut section) = worker.map(cx) else { continue };
+        let Some(kind) = section.require(cx, "type", "add \"type\": \"router\"") else { continue };
+        match kind.str(cx) {
+            Some("router") => {
+                routers += 1;
+                if routers == 2 {
+                    let message = "router workers are merged into one process";
+                    cx.warn(&worker.place, message, "their realms are served on all transports");
+                }
+                router(cx, section, globals, node, sources);
+            }
+            Some(other) => cx.error(&kind.place, format!("workers of type {other} are not supported"), instead(other)),
+            None => {}
+        }
+    }
+}
+
+/// What to do instead of a worker of another type.
+fn instead(kind: &str) -> &'static str {
+    match kind {
+        "container" | "guest" => "run the program on its own and let it connect as a client",
+        "proxy" => "let the router worker listen itself: move the transports there",
+        "hostmonitor" => "use a monitoring agent of the system",
+        "websocket-testee" => "use a transport of type websocket",
+        _ => "the only type is router",
+    }
+}
+
+fn router(
+    cx: &mut Context<'_>,
+    mut section: Section<'_>,
+    globals: &Globals,
+    node: &mut NodeConfig,
+    sources: &mut lint::Sources,
+) {
+    section.get("id");
+    if let Some(mut options) = section.get("options").and_then(|item| item.map(cx)) {
+        let python = "there is no Python in this process";
+        let process = "the process is as it was started";
+        options.ignore(
+            cx,
+            &[
+                ("python", python),
+                ("pythonpath", python),
+                ("reactor", python),
+                ("expose_controller", python),
+                ("expose_shared", python),
+                ("title", process),
+                ("cpu_affinity", process),
+                ("env", process),
+            ],
+        );
+        options.finish(cx);
+    }
+    components(cx, &mut section);
+    section.refuse(
+        cx,
+        &[
+            ("manhole", "remove it: there is no remote shell into the process"),
+            ("connections", "remove it: connect to the database from a component of your own"),
+            ("links", "remove it: links to other routers are not supported"),
+            ("rlinks", "remove it: links to other routers are not supported"),
+        ],
+    );
+    if let Some(item) = section.get("realms") {
+        for realm in item.list(cx).unwrap_or_default() {
+            if let Some(realm) = realm::read(cx, &realm, &node.realms, sources) {
+                node.realms.push(realm);
+            }
+        }
+    }
+    if let Some(item) = section.get("transports") {
+        for transport in item.list(cx).unwrap_or_default() {
+            if let Some(transport) = transport::read(cx, &transport, globals, sources) {
+                node.transports.push(transport);
+            }
+        }
+    }
+    section.finish(cx);
+}
+
+fn components(cx: &mut Context<'_>, section: &mut Section<'_>) {
+    let Some(item) = section.get("components") else { return };
+    for component in item.list(cx).unwrap_or_default() {
+        let hint = "run it as a program of its own that connects as a client, with a user that has its role";
+        cx.error(&component.place, "components inside the router are not supported", hint);
+    }
+}

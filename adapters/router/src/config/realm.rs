@@ -1,0 +1,275 @@
+//! Realms, roles and permissions.
+
+use super::lint::Sources;
+use super::reader::{Context, Item, Place, Section};
+use wampd_core::router::RequestIdCheck;
+use wampd_core::uri::{MatchPolicy, Uri, UriRule};
+
+/// A realm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealmConfig {
+    /// `name`.
+    pub name: Uri,
+    /// `roles`; names are unique.
+    pub roles: Vec<RoleConfig>,
+    /// `options.uri_check`: `strict` (the default, as with Crossbar.io) or `loose`.
+    pub uri_rule: UriRule,
+    /// `wampd.request_ids`: `strict`, `warn` (the default) or `off`.
+    pub request_ids: RequestIdCheck,
+}
+
+/// A role and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleConfig {
+    /// `name`.
+    pub name: String,
+    /// `permissions`, unique by URI and match policy; without one nothing is allowed.
+    pub permissions: Vec<Permission>,
+}
+
+/// What sessions of a role may do with the URIs that match.
+///
+/// Among the rules that match, an exact one wins, then the most specific wildcard, then the longest prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// `uri`, without the stars of the starred form.
+    pub uri: Uri,
+    /// `match`; if absent, stars in `uri` say it: one at the end is a prefix, otherwise each stands for a component.
+    pub matching: MatchPolicy,
+    /// `allow`; everything defaults to false.
+    pub allow: Allow,
+    /// `disclose`; everything defaults to false.
+    pub disclose: Disclose,
+    /// `cache`. Static rules are compiled once, so it changes nothing.
+    pub cache: bool,
+}
+
+/// Which actions a rule allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// CALL.
+    pub call: bool,
+    /// REGISTER.
+    pub register: bool,
+    /// PUBLISH.
+    pub publish: bool,
+    /// SUBSCRIBE.
+    pub subscribe: bool,
+}
+
+/// Whose identity the other side is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Disclose {
+    /// The caller's, to callees.
+    pub caller: bool,
+    /// The publisher's, to subscribers.
+    pub publisher: bool,
+}
+
+pub(super) fn read(
+    cx: &mut Context<'_>,
+    item: &Item<'_>,
+    others: &[RealmConfig],
+    sources: &mut Sources,
+) -> Option<RealmConfig> {
+    let mut section = item.map(cx)?;
+    let name = section.require(cx, "name", "the name that clients join").and_then(|item| name(cx, &item, others));
+    let mut realm = RealmConfig {
+        name: name.clone().unwrap_or_default(),
+        roles: Vec::new(),
+        uri_rule: UriRule::Strict,
+        request_ids: RequestIdCheck::default(),
+    };
+    options(cx, &mut section, &mut realm);
+    if let Some(item) = section.get("roles") {
+        for item in item.list(cx).unwrap_or_default() {
+            if let Some(role) = role(cx, &item, &realm) {
+                realm.roles.push(role);
+            }
+        }
+    }
+    section.get("id");
+    section.get("description");
+    section.refuse(cx, &[("store", "remove it: event history is not supported yet")]);
+    section.finish(cx);
+    name?;
+    sources.realms.push((realm.name.clone(), item.place.clone()));
+    Some(realm)
+}
+
+fn name(cx: &mut Context<'_>, item: &Item<'_>, others: &[RealmConfig]) -> Option<Uri> {
+    let text = item.name(cx)?;
+    let Ok(name) = Uri::parse(&text, UriRule::Loose) else {
+        cx.error(&item.place, format!("{text:?} is not a realm name"), "a URI: no spaces, no #, no empty component");
+        return None;
+    };
+    if others.iter().any(|other| other.name == name) {
+        cx.error(&item.place, format!("there is already a realm {text:?}"), "merge the two, or rename one");
+        return None;
+    }
+    Some(name)
+}
+
+fn options(cx: &mut Context<'_>, section: &mut Section<'_>, realm: &mut RealmConfig) {
+    if let Some(mut options) = section.get("options").and_then(|item| item.map(cx)) {
+        if let Some(item) = options.get("uri_check") {
+            let rules = [("strict", UriRule::Strict), ("loose", UriRule::Loose)];
+            realm.uri_rule = item.one_of(cx, &rules).unwrap_or(realm.uri_rule);
+        }
+        options.fixed(cx, "enable_meta_api", false, "the meta API is not supported yet");
+        options.fixed(cx, "bridge_meta_api", false, "the meta API is not supported yet");
+        options.ignore(cx, &[("event_dispatching_chunk_size", "events are sent as fast as receivers take them")]);
+        options.finish(cx);
+    }
+    if let Some(mut wampd) = section.get("wampd").and_then(|item| item.map(cx)) {
+        if let Some(item) = wampd.get("request_ids") {
+            let checks =
+                [("strict", RequestIdCheck::Strict), ("warn", RequestIdCheck::Warn), ("off", RequestIdCheck::Off)];
+            realm.request_ids = item.one_of(cx, &checks).unwrap_or_default();
+        }
+        wampd.finish(cx);
+    }
+}
+
+fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<RoleConfig> {
+    let mut section = item.map(cx)?;
+    let name = section.require(cx, "name", "the name of the role").and_then(|item| {
+        let name = item.name(cx)?;
+        if realm.roles.iter().any(|other| other.name == name) {
+            cx.error(&item.place, format!("the realm already has a role {name:?}"), "merge the two, or rename one");
+            return None;
+        }
+        Some(name)
+    });
+    let mut permissions: Vec<(Permission, Place)> = Vec::new();
+    if let Some(item) = section.get("permissions") {
+        for item in item.list(cx).unwrap_or_default() {
+            if let Some(permission) = permission(cx, &item, realm.uri_rule) {
+                add(cx, &mut permissions, permission, item.place);
+            }
+        }
+    }
+    section.get("id");
+    section.get("description");
+    section.refuse(
+        cx,
+        &[
+            ("authorizer", "give permissions: deciding by a procedure is not supported yet"),
+            ("disclose", "give disclose in each permission"),
+        ],
+    );
+    section.finish(cx);
+    Some(RoleConfig { name: name?, permissions: permissions.into_iter().map(|(permission, _)| permission).collect() })
+}
+
+/// Two rules for the same URIs: one of them could never count.
+fn add(cx: &mut Context<'_>, permissions: &mut Vec<(Permission, Place)>, new: Permission, place: Place) {
+    let same = |(old, _): &&(Permission, Place)| old.uri == new.uri && old.matching == new.matching;
+    match permissions.iter().find(same) {
+        None => permissions.push((new, place)),
+        Some((old, first)) => {
+            let rule = format!("the {} rule for {:?}", new.matching.as_str(), new.uri.as_str());
+            let line = first.position.line;
+            if (old.allow, old.disclose) == (new.allow, new.disclose) {
+                let message = format!("{rule} is given twice, first at line {line}");
+                cx.warn(&place, message, "remove one of the two");
+            } else {
+                let message = format!("{rule} contradicts the one at line {line}");
+                cx.error(&place, message, "keep the one you mean");
+            }
+        }
+    }
+}
+
+fn permission(cx: &mut Context<'_>, item: &Item<'_>, rule: UriRule) -> Option<Permission> {
+    let mut section = item.map(cx)?;
+    let uri = section.require(cx, "uri", "the URI or pattern that the rule is for");
+    let policies =
+        [("exact", MatchPolicy::Exact), ("prefix", MatchPolicy::Prefix), ("wildcard", MatchPolicy::Wildcard)];
+    let given = section.get("match");
+    let policy = given.as_ref().map(|item| item.one_of(cx, &policies));
+    let allow = allow(cx, &mut section);
+    let disclose = disclose(cx, &mut section);
+    let cache = section.bool(cx, "cache", false);
+    section.refuse(cx, &[("validate", "validate payloads in the component: it is not supported")]);
+    section.finish(cx);
+    let uri = uri?;
+    let text = uri.str(cx)?;
+    let (pattern, matching) = match policy {
+        Some(policy) => (text.to_owned(), policy?),
+        None => starred(text),
+    };
+    lint_pattern(cx, &uri.place, &pattern, matching, rule, allow);
+    Some(Permission { uri: Uri::from(pattern), matching, allow, disclose, cache })
+}
+
+fn allow(cx: &mut Context<'_>, section: &mut Section<'_>) -> Allow {
+    let Some(mut section) = section.get("allow").and_then(|item| item.map(cx)) else { return Allow::default() };
+    let allow = Allow {
+        call: section.bool(cx, "call", false),
+        register: section.bool(cx, "register", false),
+        publish: section.bool(cx, "publish", false),
+        subscribe: section.bool(cx, "subscribe", false),
+    };
+    section.finish(cx);
+    allow
+}
+
+fn disclose(cx: &mut Context<'_>, section: &mut Section<'_>) -> Disclose {
+    let Some(mut section) = section.get("disclose").and_then(|item| item.map(cx)) else { return Disclose::default() };
+    let disclose =
+        Disclose { caller: section.bool(cx, "caller", false), publisher: section.bool(cx, "publisher", false) };
+    section.finish(cx);
+    disclose
+}
+
+/// The starred form: no star is exact, a single one at the end a prefix, anything else a wildcard.
+fn starred(text: &str) -> (String, MatchPolicy) {
+    match text.matches('*').count() {
+        0 => (text.to_owned(), MatchPolicy::Exact),
+        1 if text.ends_with('*') => (text.trim_end_matches('*').to_owned(), MatchPolicy::Prefix),
+        _ => (text.replace('*', ""), MatchPolicy::Wildcard),
+    }
+}
+
+/// Warns of rules that no message can ever match.
+fn lint_pattern(
+    cx: &mut Context<'_>,
+    place: &Place,
+    pattern: &str,
+    matching: MatchPolicy,
+    rule: UriRule,
+    allow: Allow,
+) {
+    if let Err(error) = Uri::parse_pattern(pattern, rule, matching) {
+        let hint = match (pattern.contains('*'), rule, Uri::parse_pattern(pattern, UriRule::Loose, matching)) {
+            (true, ..) => "with match given, * is an ordinary character: use match wildcard and empty components",
+            (_, UriRule::Strict, Ok(_)) => {
+                "the realm takes strict URIs: a-z, 0-9 and _; or set options.uri_check to loose"
+            }
+            _ => "correct the URI",
+        };
+        cx.warn(place, format!("this rule can never match: {error}"), hint);
+    }
+    let first = pattern.split('.').next().unwrap_or_default();
+    let reserved = first == "wamp" && (matching != MatchPolicy::Prefix || pattern.starts_with("wamp."));
+    if reserved && (allow.register || allow.publish) {
+        let message = "register and publish have no effect here: URIs under wamp. are reserved";
+        cx.warn(place, message, "allow call or subscribe only");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars() {
+        assert_eq!(starred("com.app.topic"), ("com.app.topic".to_owned(), MatchPolicy::Exact));
+        assert_eq!(starred("com.app.*"), ("com.app.".to_owned(), MatchPolicy::Prefix));
+        assert_eq!(starred("com.ap*"), ("com.ap".to_owned(), MatchPolicy::Prefix));
+        assert_eq!(starred("*"), (String::new(), MatchPolicy::Prefix));
+        assert_eq!(starred("com.*.topic"), ("com..topic".to_owned(), MatchPolicy::Wildcard));
+        assert_eq!(starred("com.*.*"), ("com..".to_owned(), MatchPolicy::Wildcard));
+    }
+}

@@ -1,0 +1,254 @@
+//! What a transport serves over HTTP: WebSocket and files, by path.
+
+use super::lint::Sources;
+use super::node::Globals;
+use super::reader::{Context, Item, Section};
+use super::websocket::{self, WebSocketConfig};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Path services of Crossbar.io that this router does not have, with what to do instead.
+const OTHER_SERVICES: &[(&str, &str)] = &[
+    ("longpoll", "let the client use WebSocket; long-poll is future work"),
+    ("publisher", "publish from a client; the HTTP bridge is future work"),
+    ("caller", "call from a client; the HTTP bridge is future work"),
+    ("webhook", "receive it in a program of your own that publishes as a client"),
+    ("nodeinfo", "remove it: there is no status page"),
+    ("json", "serve the value as a file with a static path"),
+    ("redirect", "redirect in a proxy in front of the router"),
+    ("reverseproxy", "proxy in front of the router"),
+    ("wsgi", "run the application on its own"),
+    ("wap", "run the application on its own"),
+    ("cgi", "run the application on its own"),
+    ("resource", "run the application on its own"),
+    ("upload", "receive files in a program of your own"),
+    ("archive", "unpack the archive and serve it with a static path"),
+    ("schemadoc", "remove it"),
+    ("catalog", "remove it"),
+];
+
+/// What is served over HTTP.
+#[derive(Clone, Debug, Default)]
+pub struct HttpConfig {
+    /// The routes, longest first, so that the first that matches is the one.
+    pub routes: Vec<Route>,
+}
+
+impl HttpConfig {
+    /// The route for the path of a request (without query), and what of the path is left below it.
+    ///
+    /// A route matches whole components: `/ws` matches `/ws` and `/ws/a`, not `/wsa`.
+    pub fn route<'p>(&self, path: &'p str) -> Option<(&Route, &'p str)> {
+        self.routes.iter().find_map(|route| {
+            let rest = path.strip_prefix(route.path.trim_end_matches('/'))?;
+            (rest.is_empty() || rest.starts_with('/')).then_some((route, rest))
+        })
+    }
+}
+
+/// What is served under a path.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The path, beginning with `/`: `/` or `/ws` or `/a/b`.
+    pub path: String,
+    /// What is there.
+    pub service: PathService,
+}
+
+/// What a path serves.
+#[derive(Clone, Debug)]
+pub enum PathService {
+    /// `type: websocket`.
+    WebSocket(Box<WebSocketConfig>),
+    /// `type: static`.
+    Static(StaticConfig),
+}
+
+/// Files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticConfig {
+    /// `directory`, resolved.
+    pub directory: PathBuf,
+    /// `options.enable_directory_listing`. Default false.
+    pub directory_listing: bool,
+    /// `options.mime_types`: extension with its dot, to media type.
+    pub mime_types: BTreeMap<String, String>,
+    /// `options.cache_timeout` in seconds: how long browsers may keep a file. `None` (`null`) says nothing to them.
+    /// Default 12 hours.
+    pub cache_timeout: Option<Duration>,
+    /// `options.default_file`: served for a directory. Default `index.html`.
+    pub default_file: String,
+}
+
+/// Reads `paths` and `options` of a web transport.
+pub(super) fn read(
+    cx: &mut Context<'_>,
+    section: &mut Section<'_>,
+    globals: &Globals,
+    sources: &mut Sources,
+) -> HttpConfig {
+    let mut routes = Vec::new();
+    if let Some(item) = section.require(cx, "paths", "a mapping from path to service") {
+        paths(cx, &item, "", globals, sources, &mut routes);
+    }
+    if let Some(mut options) = section.get("options").and_then(|item| item.map(cx)) {
+        let reason = "requests are not logged with more than their outcome";
+        options.ignore(cx, &[("access_log", reason), ("display_tracebacks", "there are no tracebacks")]);
+        options.fixed(cx, "hsts", false, "there is no TLS; set the header in the proxy that ends TLS");
+        options.ignore(cx, &[("hsts_max_age", "there is no TLS"), ("client_timeout", "see open_handshake_timeout")]);
+        options.refuse(cx, &[("hixie76_aware", "remove it: the protocol is gone")]);
+        options.finish(cx);
+    }
+    by_length(&mut routes);
+    HttpConfig { routes }
+}
+
+/// Reads the `websocket` part of a universal transport: a mapping from path to WebSocket service.
+pub(super) fn websocket_paths(
+    cx: &mut Context<'_>,
+    item: &Item<'_>,
+    globals: &Globals,
+    sources: &mut Sources,
+) -> Vec<Route> {
+    let mut routes = Vec::new();
+    let Some(section) = item.map(cx) else { return routes };
+    for (key, item) in section.items() {
+        let Some(path) = path(cx, &item, "", key) else { continue };
+        let Some(mut section) = item.map(cx) else { continue };
+        if let Some(kind) = section.get("type")
+            && kind.str(cx).is_some_and(|kind| kind != "websocket")
+        {
+            cx.error(&kind.place, "only WebSocket services are here", "put other services under web.paths");
+            continue;
+        }
+        let service = PathService::WebSocket(Box::new(websocket::read(cx, section, globals, sources)));
+        routes.push(Route { path, service });
+    }
+    by_length(&mut routes);
+    routes
+}
+
+/// Longest first; among equals in the order of the file.
+pub(super) fn by_length(routes: &mut [Route]) {
+    routes.sort_by_key(|route| core::cmp::Reverse(route.path.trim_end_matches('/').len()));
+}
+
+fn paths(
+    cx: &mut Context<'_>,
+    item: &Item<'_>,
+    under: &str,
+    globals: &Globals,
+    sources: &mut Sources,
+    routes: &mut Vec<Route>,
+) {
+    let Some(section) = item.map(cx) else { return };
+    for (key, item) in section.items() {
+        let Some(path) = path(cx, &item, under, key) else { continue };
+        let Some(mut section) = item.map(cx) else { continue };
+        let Some(kind) = section.require(cx, "type", "websocket or static") else { continue };
+        let Some(name) = kind.str(cx) else { continue };
+        match name {
+            "websocket" => {
+                let service = PathService::WebSocket(Box::new(websocket::read(cx, section, globals, sources)));
+                routes.push(Route { path, service });
+            }
+            "static" => {
+                if let Some(files) = files(cx, section) {
+                    routes.push(Route { path, service: PathService::Static(files) });
+                }
+            }
+            "path" => {
+                if let Some(item) = section.require(cx, "paths", "a mapping from path to service") {
+                    paths(cx, &item, path.trim_end_matches('/'), globals, sources, routes);
+                }
+                section.finish(cx);
+            }
+            other => {
+                let hint = OTHER_SERVICES.iter().find(|(name, _)| *name == other).map(|(_, hint)| *hint);
+                let message = match hint {
+                    Some(_) => format!("path services of type {other} are not supported"),
+                    None => format!("unknown type {other:?} of path service"),
+                };
+                cx.error(&kind.place, message, hint.unwrap_or("websocket, static or path"));
+            }
+        }
+    }
+}
+
+/// The full path of a key: `/`, or one component.
+fn path(cx: &mut Context<'_>, item: &Item<'_>, under: &str, key: &str) -> Option<String> {
+    let simple = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    match key {
+        "/" => Some(format!("{under}/")),
+        _ if simple && key != "." && key != ".." => Some(format!("{under}/{key}")),
+        _ => {
+            let hint = "/ or one component of letters, digits, _, - and .; nest them with a path service";
+            cx.error(&item.place, format!("{key:?} is not a path"), hint);
+            None
+        }
+    }
+}
+
+fn files(cx: &mut Context<'_>, mut section: Section<'_>) -> Option<StaticConfig> {
+    section.refuse(
+        cx,
+        &[
+            ("package", "give the folder as directory: there are no Python packages"),
+            ("resource", "give the folder as directory: there are no Python packages"),
+        ],
+    );
+    let python = section.has("package") || section.has("resource");
+    let directory =
+        if python { section.get("directory") } else { section.require(cx, "directory", "the folder to serve") };
+    let mut files = StaticConfig {
+        directory: PathBuf::new(),
+        directory_listing: false,
+        mime_types: BTreeMap::new(),
+        cache_timeout: Some(Duration::from_secs(12 * 60 * 60)),
+        default_file: "index.html".to_owned(),
+    };
+    if let Some(section) = section.get("options").and_then(|item| item.map(cx)) {
+        file_options(cx, section, &mut files);
+    }
+    section.finish(cx);
+    let item = directory?;
+    let name = item.name(cx)?;
+    files.directory = cx.resolve(&name);
+    if !files.directory.is_dir() {
+        let message = format!("there is no folder {}", files.directory.display());
+        cx.warn(&item.place, message, "create it; until then every request gets 404");
+    }
+    Some(files)
+}
+
+fn file_options(cx: &mut Context<'_>, mut section: Section<'_>, files: &mut StaticConfig) {
+    files.directory_listing = section.bool(cx, "enable_directory_listing", files.directory_listing);
+    if let Some(item) = section.get("cache_timeout") {
+        const YEAR: u64 = 365 * 24 * 60 * 60;
+        files.cache_timeout = match item.node.kind {
+            super::tree::Kind::Null => None,
+            _ => item.integer(cx, 0..=YEAR, "s").map(Duration::from_secs),
+        };
+    }
+    if let Some(types) = section.get("mime_types").and_then(|item| item.map(cx)) {
+        for (extension, item) in types.items() {
+            if let Some(media_type) = item.name(cx) {
+                let ok = media_type.is_ascii() && !media_type.contains(|c: char| c.is_ascii_control());
+                if !ok || !extension.starts_with('.') {
+                    cx.error(
+                        &item.place,
+                        "not an extension with its media type",
+                        "for example \".wasm\": \"application/wasm\"",
+                    );
+                    continue;
+                }
+                files.mime_types.insert(extension.to_owned(), media_type);
+            }
+        }
+    }
+    if let Some(name) = section.name(cx, "default_file") {
+        files.default_file = name;
+    }
+    section.finish(cx);
+}
