@@ -4,7 +4,7 @@ use super::audience::Filter;
 use super::output::{Output, Recipients};
 use super::pattern::PatternMap;
 use super::peer::Peer;
-use super::permission::Action;
+use super::permission::Decision;
 use super::session::{Session, sorted_keys};
 use super::{PeerKey, Router};
 use crate::arena::Arena;
@@ -14,8 +14,7 @@ use crate::message::{
     Event, EventDetails, Publish, Published, RequestType, Subscribe, Subscribed, Unsubscribe, Unsubscribed,
 };
 use crate::rng::draw_id;
-use crate::time::Instant;
-use crate::uri::{MatchPolicy, Uri, UriRule, error};
+use crate::uri::{MatchPolicy, Uri, error};
 use std::collections::BTreeMap;
 
 /// The subscriptions of a realm.
@@ -73,24 +72,10 @@ impl Broker {
 }
 
 impl Router {
-    pub(crate) fn receive_subscribe(&mut self, now: Instant, key: PeerKey, subscribe: Subscribe) {
+    pub(crate) fn subscribe(&mut self, key: PeerKey, subscribe: Subscribe) {
         let Subscribe { request, options, topic } = subscribe;
-        if !self.accept_request(now, key, request) {
-            return;
-        }
         let kind = RequestType::Subscribe;
         let Some(session) = self.peers.get(key).and_then(Peer::session) else { return };
-        let realm = self.realms.get(session.realm);
-        if let Err(reason) = self.check_uri(realm.uri_rule, &topic, options.matching) {
-            let strict = realm.uri_rule == UriRule::Strict;
-            let text = format!("subscribe for invalid topic URI '{topic}': {reason} (URI strict checking {strict})");
-            return self.fail(key, kind, request, error::INVALID_URI, text);
-        }
-        if !realm.decide(session.role, Action::Subscribe, &topic, options.matching).allow {
-            self.stats.denied += 1;
-            let text = format!("session is not authorized to subscribe to topic '{topic}'");
-            return self.fail(key, kind, request, error::NOT_AUTHORIZED, text);
-        }
         let broker = &mut self.realms.get_mut(session.realm).broker;
         let held = session.subscriptions.len();
         if let Some(id) = broker.by_uri.get(options.matching, topic.as_str())
@@ -118,11 +103,8 @@ impl Router {
         self.send(key, Subscribed { request, subscription: id });
     }
 
-    pub(crate) fn receive_unsubscribe(&mut self, now: Instant, key: PeerKey, unsubscribe: &Unsubscribe) {
+    pub(crate) fn unsubscribe(&mut self, key: PeerKey, unsubscribe: &Unsubscribe) {
         let Unsubscribe { request, subscription } = *unsubscribe;
-        if !self.accept_request(now, key, request) {
-            return;
-        }
         let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return };
         let realm = session.realm;
         let Some(place) = session.subscriptions.remove(&subscription) else {
@@ -133,38 +115,10 @@ impl Router {
         self.send(key, Unsubscribed { request: Some(request), revocation: None });
     }
 
-    pub(crate) fn receive_publish(&mut self, now: Instant, key: PeerKey, publish: Publish) {
-        let request = publish.request;
-        if !self.accept_request(now, key, request) {
-            return;
-        }
-        let acknowledge = publish.options.acknowledge;
-        match self.publish(key, publish) {
-            Ok(_) => {}
-            Err((error, text)) if acknowledge => self.fail(key, RequestType::Publish, request, error, text),
-            // Without `acknowledge` nobody is told (spec: "Publishing and Events").
-            Err(_) => {}
-        }
-    }
-
-    fn publish(&mut self, key: PeerKey, publish: Publish) -> Result<(), (Uri, String)> {
+    pub(crate) fn publish(&mut self, key: PeerKey, publish: Publish, decision: Decision) {
         let Publish { request, options, topic, payload } = publish;
-        let Some(session) = self.peers.get(key).and_then(Peer::session) else { return Ok(()) };
+        let Some(session) = self.peers.get(key).and_then(Peer::session) else { return };
         let realm = self.realms.get(session.realm);
-        if let Err(reason) = topic.check(realm.uri_rule, MatchPolicy::Exact) {
-            let strict = realm.uri_rule == UriRule::Strict;
-            let text = format!("publish with invalid topic URI '{topic}': {reason} (URI strict checking {strict})");
-            return Err((error::INVALID_URI, text));
-        }
-        if topic.is_reserved() {
-            let text = format!("publish with reserved topic URI '{topic}'");
-            return Err((error::INVALID_URI, text));
-        }
-        let decision = realm.decide(session.role, Action::Publish, &topic, MatchPolicy::Exact);
-        if !decision.allow {
-            self.stats.denied += 1;
-            return Err((error::NOT_AUTHORIZED, format!("session not authorized to publish to topic '{topic}'")));
-        }
         let publication = draw_publication_id(&mut *self.rng);
         self.stats.publications += 1;
         if options.acknowledge {
@@ -196,7 +150,6 @@ impl Router {
             };
             outputs.push_back(Output::Send { to, message: event.into() });
         });
-        Ok(())
     }
 
     /// Takes an ended session off its subscriptions.

@@ -71,6 +71,12 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// Time for an answer to an [`Output::Authenticate`](super::Output::Authenticate). Default 15 s.
     pub auth_timeout: Duration,
+    /// Time for an answer to an [`Output::Authorize`](super::Output::Authorize). Default 15 s.
+    pub authorize_timeout: Duration,
+    /// Requests of one session held behind one that waits for an authorizer, before no more are read. Default 64.
+    pub max_held_requests: usize,
+    /// Verdicts of authorizers cached for one session; at the limit all of them are dropped. Default 1,024.
+    pub max_cached_verdicts: usize,
     /// CHALLENGEs in one handshake, at least 1. Default 4.
     pub max_challenges: u32,
     /// Time for a peer to answer a GOODBYE before its transport is closed. Default 5 s.
@@ -97,6 +103,9 @@ impl Default for Limits {
             max_joining_peers: 10_000,
             handshake_timeout: Duration::from_secs(10),
             auth_timeout: Duration::from_secs(15),
+            authorize_timeout: Duration::from_secs(15),
+            max_held_requests: 64,
+            max_cached_verdicts: 1_024,
             max_challenges: 4,
             goodbye_timeout: Duration::from_secs(5),
             max_subscriptions_per_session: 100_000,

@@ -2,15 +2,13 @@
 
 use super::invocation::Call;
 use super::pattern::PatternMap;
-use super::permission::Action;
 use super::session::{Session, sorted_keys};
 use super::{PeerKey, Router};
 use crate::arena::{Arena, key};
 use crate::hash::Seed;
 use crate::id::RegistrationId;
 use crate::message::{InvocationPolicy, Register, Registered, RequestType, Unregister, Unregistered};
-use crate::time::Instant;
-use crate::uri::{MatchPolicy, Uri, UriRule, error};
+use crate::uri::{MatchPolicy, Uri, error};
 use rand_core::CryptoRng;
 
 key! {
@@ -150,37 +148,17 @@ impl Dealer {
 }
 
 impl Router {
-    pub(crate) fn receive_register(&mut self, now: Instant, key: PeerKey, register: Register) {
+    pub(crate) fn register(&mut self, key: PeerKey, register: Register) {
         let request = register.request;
-        if !self.accept_request(now, key, request) {
-            return;
-        }
-        match self.register(key, register) {
+        match self.try_register(key, register) {
             Ok(registration) => self.send(key, Registered { request, registration }),
             Err((error, text)) => self.fail(key, RequestType::Register, request, error, text),
         }
     }
 
-    fn register(&mut self, key: PeerKey, register: Register) -> Result<RegistrationId, (Uri, String)> {
+    fn try_register(&mut self, key: PeerKey, register: Register) -> Result<RegistrationId, (Uri, String)> {
         let Register { options, procedure, .. } = register;
         let session = self.session(key).ok_or((error::NO_SUCH_SESSION, String::new()))?;
-        let realm = self.realms.get(session.realm);
-        if let Err(reason) = self.check_uri(realm.uri_rule, &procedure, options.matching) {
-            let strict = realm.uri_rule == UriRule::Strict;
-            let text =
-                format!("register for invalid procedure URI '{procedure}': {reason} (URI strict checking {strict})");
-            return Err((error::INVALID_URI, text));
-        }
-        if procedure.is_reserved() {
-            let text = format!("register for reserved procedure URI '{procedure}'");
-            return Err((error::INVALID_URI, text));
-        }
-        // Before anything that would tell whether the procedure exists.
-        if !realm.decide(session.role, Action::Register, &procedure, options.matching).allow {
-            let text = self.refusal(session, "register", &procedure);
-            self.stats.denied += 1;
-            return Err((error::NOT_AUTHORIZED, text));
-        }
         let held = session.registrations.len();
         if held >= self.config.limits.max_registrations_per_session {
             self.stats.limited += 1;
@@ -224,11 +202,8 @@ impl Router {
         Ok(id)
     }
 
-    pub(crate) fn receive_unregister(&mut self, now: Instant, key: PeerKey, unregister: &Unregister) {
+    pub(crate) fn unregister(&mut self, key: PeerKey, unregister: &Unregister) {
         let Unregister { request, registration } = *unregister;
-        if !self.accept_request(now, key, request) {
-            return;
-        }
         let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return };
         let realm = session.realm;
         let Some(place) = session.registrations.remove(&registration) else {

@@ -3,7 +3,7 @@
 use super::output::{
     AuthRequest, AuthStep, AuthVerdict, Challenge, CloseReason, Identity, Output, StaleDecision, Violation,
 };
-use super::peer::{Decision, Handshake, Proof, State};
+use super::peer::{Handshake, Proof, Question, State};
 use super::realm::{RealmKey, Role, TRUSTED};
 use super::session::Session;
 use super::{DecisionId, PeerKey, Router, features};
@@ -87,7 +87,9 @@ impl Router {
         id: DecisionId,
         verdict: AuthVerdict,
     ) -> Result<(), StaleDecision> {
-        let Some(Decision { peer: key }) = self.decisions.remove(id) else {
+        let asked = |key| matches!(self.peers.get(key).map(|peer| &peer.state), Some(State::AwaitVerdict(asked, _)) if *asked == id);
+        let is_asked = self.decisions.get(id).is_some_and(|question| asked(question.peer));
+        let Some(Question { peer: key }) = self.decisions.remove(id).filter(|_| is_asked) else {
             self.stats.stale_decisions += 1;
             return Err(StaleDecision);
         };
@@ -135,7 +137,7 @@ impl Router {
     fn ask(&mut self, now: Instant, key: PeerKey, handshake: Box<Handshake>, step: AuthStep) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         let expires = now.after(self.config.limits.auth_timeout);
-        let id = self.decisions.insert(Decision { peer: key });
+        let id = self.decisions.insert(Question { peer: key });
         self.outputs.push_back(Output::Authenticate(Box::new(AuthRequest {
             id,
             peer: key,

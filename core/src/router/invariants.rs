@@ -24,6 +24,15 @@ impl Router {
                     invocations += session.invocations.len();
                     subscriptions += session.subscriptions.len();
                     registrations += session.registrations.len();
+                    if let Some(waiting) = &session.waiting {
+                        undecided += 1;
+                        assert_eq!(
+                            self.decisions.get(waiting.decision).map(|d| d.peer),
+                            Some(key),
+                            "question without its peer"
+                        );
+                    }
+                    assert_eq!(session.waiting.is_some(), peer.deadline.is_some(), "deadline of a question");
                 }
                 State::AwaitVerdict(decision, handshake) => {
                     undecided += 1;

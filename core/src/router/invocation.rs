@@ -4,9 +4,10 @@
 //! Every CALL gets exactly one final answer unless its caller is gone: a call is in the arena from its INVOCATION to
 //! its final answer, and whoever takes it out answers.
 
+use super::authorize::Waiting;
 use super::dealer::{CallKey, Fitness};
 use super::output::Violation;
-use super::permission::Action;
+use super::permission::Decision;
 use super::realm::RealmKey;
 use super::session::{Session, sorted_keys};
 use super::timers::TimerKey;
@@ -17,7 +18,7 @@ use crate::message::{
     PassThru, Payload, RequestType, ResultDetails, Yield,
 };
 use crate::time::Instant;
-use crate::uri::{MatchPolicy, Uri, UriRule, error};
+use crate::uri::{MatchPolicy, Uri, error};
 use core::time::Duration;
 
 /// A call without a final answer.
@@ -41,36 +42,24 @@ pub(crate) struct Call {
 }
 
 impl Router {
-    pub(crate) fn receive_call(&mut self, now: Instant, key: PeerKey, call: message::Call) {
+    pub(crate) fn call(&mut self, now: Instant, key: PeerKey, call: message::Call, decision: Decision) {
         let request = call.request;
-        if self.session(key).is_some_and(|session| session.calls.contains_key(&request)) {
-            return self.violate(now, key, Violation::RequestInUse(request));
-        }
-        if !self.accept_request(now, key, request) {
-            return;
-        }
-        if let Err((error, text)) = self.call(now, key, call) {
+        if let Err((error, text)) = self.try_call(now, key, call, decision) {
             self.fail(key, RequestType::Call, request, error, text);
         }
     }
 
-    fn call(&mut self, now: Instant, key: PeerKey, call: message::Call) -> Result<(), (Uri, String)> {
+    fn try_call(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        call: message::Call,
+        decision: Decision,
+    ) -> Result<(), (Uri, String)> {
         let message::Call { request, options, procedure, payload } = call;
         let Some(session) = self.session(key) else { return Ok(()) };
         let realm_key = session.realm;
         let realm = self.realms.get(realm_key);
-        if let Err(reason) = procedure.check(realm.uri_rule, MatchPolicy::Exact) {
-            let strict = realm.uri_rule == UriRule::Strict;
-            let text =
-                format!("call with invalid procedure URI '{procedure}': {reason} (URI strict checking {strict})");
-            return Err((error::INVALID_URI, text));
-        }
-        let decision = realm.decide(session.role, Action::Call, &procedure, MatchPolicy::Exact);
-        if !decision.allow {
-            let text = self.refusal(session, "call", &procedure);
-            self.stats.denied += 1;
-            return Err((error::NOT_AUTHORIZED, text));
-        }
         if session.calls.len() >= self.config.limits.max_calls_in_flight {
             let text = format!("session has {} calls in flight, as many as it may", session.calls.len());
             self.stats.limited += 1;
@@ -79,7 +68,7 @@ impl Router {
         let caller = (decision.disclose || options.disclose_me).then(|| session.disclosed.clone());
 
         let found = if procedure.is_reserved() { None } else { realm.dealer.by_uri.best(procedure.as_str()) };
-        let peers = &self.peers;
+        let (peers, max_held) = (&self.peers, self.config.limits.max_held_requests);
         let dealer = &mut self.realms.get_mut(realm_key).dealer;
         let Some((id, registration)) = found.and_then(|id| Some((id, dealer.registrations.get_mut(id)?))) else {
             return Err((error::NO_SUCH_PROCEDURE, format!("no callee registered for procedure <{procedure}>")));
@@ -90,7 +79,7 @@ impl Router {
             Some(peer) if peer.session().is_none_or(|callee| callee.invocations.len() >= max_invocations) => {
                 Fitness::Full
             }
-            Some(peer) if !peer.wants_input() => Fitness::Congested,
+            Some(peer) if !peer.wants_input(max_held) => Fitness::Congested,
             Some(_) => Fitness::Fit,
             None => Fitness::Full,
         };
@@ -137,6 +126,16 @@ impl Router {
         Ok(())
     }
 
+    /// Whether a request id is that of a call without a final answer.
+    pub(crate) fn is_call_in_flight(&self, key: PeerKey, request: RequestId) -> bool {
+        let is_it =
+            |message: &message::Message| matches!(message, message::Message::Call(call) if call.request == request);
+        self.session(key).is_some_and(|session| {
+            let waits = |waiting: &Waiting| is_it(&waiting.request) || waiting.held.iter().any(is_it);
+            session.calls.contains_key(&request) || session.waiting.as_deref().is_some_and(waits)
+        })
+    }
+
     pub(crate) fn receive_yield(&mut self, now: Instant, key: PeerKey, answer: Yield) {
         let Some(call) = self.answered_call(now, key, answer.request) else { return };
         let Yield { options, payload, .. } = answer;
@@ -173,7 +172,10 @@ impl Router {
         None
     }
 
-    pub(crate) fn receive_cancel(&mut self, key: PeerKey, cancel: &Cancel) {
+    pub(crate) fn receive_cancel(&mut self, now: Instant, key: PeerKey, cancel: &Cancel) {
+        if self.cancel_held(now, key, cancel) {
+            return;
+        }
         // Not found: already answered, the answer is under way.
         let Some(&call) = self.session(key).and_then(|session| session.calls.get(&cancel.request)) else { return };
         let wanted = cancel.options.mode.unwrap_or(CancelMode::KillNoWait);

@@ -15,6 +15,7 @@
 //! What a peer does wrong ends that peer, never the router: no input can fail or panic for it.
 
 mod audience;
+mod authorize;
 mod broker;
 mod config;
 mod dealer;
@@ -33,8 +34,8 @@ mod timers;
 
 pub use config::{Limits, RealmConfig, RequestIdCheck, RoleConfig, RouterConfig};
 pub use output::{
-    AuthRequest, AuthStep, AuthVerdict, Challenge, CloseReason, Congestion, Identity, LinkInfo, Output, Overloaded,
-    Recipients, StaleDecision, Violation,
+    ActionRequest, ActionVerdict, AuthRequest, AuthStep, AuthVerdict, Challenge, CloseReason, Congestion, Identity,
+    LinkInfo, Output, Overloaded, Recipients, StaleDecision, Violation,
 };
 pub use permission::{Action, Allow, Disclose, Permissions, Rule};
 pub use stats::RouterStats;
@@ -45,10 +46,10 @@ use crate::hash::{HashMap, Seed};
 use crate::id::{RequestId, SessionId};
 use crate::message::{Error, Message, Payload, RequestType};
 use crate::time::{Instant, UnixTime};
-use crate::uri::{InvalidUri, MatchPolicy, Uri, UriRule, close, error};
+use crate::uri::{Uri, close, error};
 use crate::value::Value;
 use dealer::Calls;
-use peer::{Decision, Peer, State};
+use peer::{Peer, Question, State};
 use rand_core::CryptoRng;
 use realm::Realms;
 use session::Session;
@@ -97,7 +98,7 @@ pub struct Router {
     sessions: HashMap<SessionId, PeerKey>,
     realms: Realms,
     calls: Calls,
-    decisions: Arena<DecisionId, Decision>,
+    decisions: Arena<DecisionId, Question>,
     timers: Timers,
     outputs: VecDeque<Output>,
     stats: RouterStats,
@@ -211,7 +212,7 @@ impl Router {
     pub fn set_congestion(&mut self, now: Instant, peer: PeerKey, level: Congestion) {
         let _ = now;
         let Some(entry) = self.peers.get_mut(peer) else { return };
-        let waited = !entry.wants_input();
+        let waited = !entry.wants_input(self.config.limits.max_held_requests);
         entry.congestion = level;
         if level == Congestion::Hard {
             self.stats.slow_consumers += 1;
@@ -230,11 +231,26 @@ impl Router {
         self.take_verdict(now, id, verdict)
     }
 
+    /// The answer to an [`Output::Authorize`]. May be called inside the drain.
+    ///
+    /// # Errors
+    /// [`StaleDecision`]: the question is no longer asked. The answer has no effect, which is safe to ignore.
+    pub fn decide_action(&mut self, now: Instant, id: DecisionId, verdict: ActionVerdict) -> Result<(), StaleDecision> {
+        self.take_action_verdict(now, id, verdict)
+    }
+
+    /// Replaces what a role of a realm may do, from the next request on; verdicts cached for it are dropped. Returns
+    /// whether there is such a role.
+    pub fn set_permissions(&mut self, realm: &Uri, role: &str, permissions: Permissions) -> bool {
+        let Some(realm) = self.realms.find(realm) else { return false };
+        self.realms.get_mut(realm).set_permissions(role, permissions)
+    }
+
     /// Acts on every deadline that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(key) = self.timers.pop_due(now) {
             match key {
-                TimerKey::Peer(peer) => self.peer_overdue(peer),
+                TimerKey::Peer(peer) => self.peer_overdue(now, peer),
                 TimerKey::Call(call) => {
                     if let Some(entry) = self.calls.get_mut(call) {
                         entry.deadline = None;
@@ -286,7 +302,7 @@ impl Router {
 
     /// Whether messages of this peer may be handed in now. False for a stale key.
     pub fn wants_input(&self, peer: PeerKey) -> bool {
-        self.peers.get(peer).is_some_and(Peer::wants_input)
+        self.peers.get(peer).is_some_and(|peer| peer.wants_input(self.config.limits.max_held_requests))
     }
 
     /// Counters, and how much the router holds now.
@@ -304,18 +320,31 @@ impl Router {
     }
 
     fn receive_joined(&mut self, now: Instant, peer: PeerKey, message: Message) {
+        let request = match &message {
+            Message::Call(call) if self.is_call_in_flight(peer, call.request) => {
+                return self.violate(now, peer, Violation::RequestInUse(call.request));
+            }
+            Message::Call(call) => call.request,
+            Message::Publish(publish) => publish.request,
+            Message::Subscribe(subscribe) => subscribe.request,
+            Message::Unsubscribe(unsubscribe) => unsubscribe.request,
+            Message::Register(register) => register.request,
+            Message::Unregister(unregister) => unregister.request,
+            _ => return self.receive_other(now, peer, message),
+        };
+        if self.accept_request(now, peer, request) {
+            self.receive_request(now, peer, message);
+        }
+    }
+
+    /// What an open session sends beside requests.
+    fn receive_other(&mut self, now: Instant, peer: PeerKey, message: Message) {
         match message {
-            Message::Call(call) => self.receive_call(now, peer, call),
             Message::Yield(answer) => self.receive_yield(now, peer, answer),
-            Message::Publish(publish) => self.receive_publish(now, peer, publish),
-            Message::Subscribe(subscribe) => self.receive_subscribe(now, peer, subscribe),
-            Message::Unsubscribe(unsubscribe) => self.receive_unsubscribe(now, peer, &unsubscribe),
-            Message::Register(register) => self.receive_register(now, peer, register),
-            Message::Unregister(unregister) => self.receive_unregister(now, peer, &unregister),
-            Message::Cancel(cancel) => self.receive_cancel(peer, &cancel),
             Message::Error(answer) if answer.request_type == RequestType::Invocation => {
                 self.receive_invocation_error(now, peer, answer);
             }
+            Message::Cancel(cancel) => self.receive_cancel(now, peer, &cancel),
             Message::Goodbye(goodbye) => self.receive_goodbye(now, peer, &goodbye),
             Message::EventReceived(_) => {}
             other => self.unexpected(now, peer, &["a request", "an answer to an INVOCATION", "GOODBYE"], &other),
@@ -326,7 +355,7 @@ impl Router {
         self.violate(now, peer, Violation::UnexpectedMessage { expected, got: got.name() });
     }
 
-    fn peer_overdue(&mut self, key: PeerKey) {
+    fn peer_overdue(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.deadline = None;
         match &peer.state {
@@ -343,7 +372,7 @@ impl Router {
                 self.stats.timeouts += 1;
                 self.close(key, CloseReason::Timeout);
             }
-            State::Joined(_) => {}
+            State::Joined(_) => self.action_overdue(now, key),
         }
     }
 
@@ -411,42 +440,9 @@ impl Router {
         self.send(key, Error { request_type, request, pass_thru: None, error, payload });
     }
 
-    /// Whether a URI may name what is subscribed to or registered.
-    fn check_uri(&self, rule: UriRule, uri: &Uri, matching: MatchPolicy) -> Result<(), UriRefusal> {
-        if uri.as_str().len() > self.config.limits.max_uri_length {
-            return Err(UriRefusal::TooLong(self.config.limits.max_uri_length));
-        }
-        uri.check(rule, matching).map_err(UriRefusal::Invalid)
-    }
-
-    /// The text of a refusal, as Crossbar.io words it.
-    fn refusal(&self, session: &Session, action: &str, procedure: &Uri) -> String {
-        format!(
-            "session (session_id={}, authid=\"{}\", authrole=\"{}\") is not authorized to {action} procedure \"{procedure}\" on realm \"{}\"",
-            session.id,
-            session.identity.authid,
-            session.identity.authrole,
-            self.realms.get(session.realm).name,
-        )
-    }
-
     fn wall_clock(&self, now: Instant) -> UnixTime {
         let (start, wall) = self.start;
         wall.after(now.since(start))
-    }
-}
-
-enum UriRefusal {
-    TooLong(usize),
-    Invalid(InvalidUri),
-}
-
-impl core::fmt::Display for UriRefusal {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::TooLong(limit) => write!(f, "longer than {limit} bytes"),
-            Self::Invalid(reason) => reason.fmt(f),
-        }
     }
 }
 

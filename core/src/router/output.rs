@@ -1,14 +1,16 @@
 //! What comes out of a router, and the values that answer its questions.
 
+use super::Action;
 use super::{DecisionId, PeerKey};
 use crate::auth::{CraSecret, TicketDigest};
 use crate::codec::DecodeError;
 use crate::id::{RequestId, SessionId};
 use crate::message::Message;
 use crate::time::Instant;
-use crate::uri::Uri;
+use crate::uri::{MatchPolicy, Uri};
 use crate::value::Dict;
 use core::fmt;
+use core::time::Duration;
 use std::sync::Arc;
 
 /// Something for the adapter to do, in the order in which it must be done for each peer.
@@ -25,6 +27,9 @@ pub enum Output {
     },
     /// Decide who a peer is, now or later, with [`Router::decide_auth`](super::Router::decide_auth).
     Authenticate(Box<AuthRequest>),
+    /// Decide whether a session may act, now or later, with [`Router::decide_action`](super::Router::decide_action).
+    /// Asked only for roles with [`Permissions::asked`](super::Permissions::asked).
+    Authorize(Box<ActionRequest>),
     /// Flush, then close the transport. Nothing for this peer follows and its key is no longer valid.
     Close {
         /// The peer.
@@ -221,6 +226,49 @@ pub enum AuthVerdict {
     Deny {
         /// The error URI.
         reason: Uri,
+        /// A text for people.
+        message: String,
+    },
+}
+
+/// A question: may this session act?
+#[derive(Clone, Debug)]
+pub struct ActionRequest {
+    /// Names the question in the answer.
+    pub id: DecisionId,
+    /// Who wants to act.
+    pub session: SessionId,
+    /// As whom.
+    pub identity: Arc<Identity>,
+    /// What it wants to do.
+    pub action: Action,
+    /// To which procedure or topic, or to which pattern of them.
+    pub uri: Uri,
+    /// How the URI is meant.
+    pub matching: MatchPolicy,
+    /// Options of the request, with the names they have on the wire.
+    pub options: Dict,
+    /// When silence becomes a denial.
+    pub expires: Instant,
+}
+
+/// The answer to an [`ActionRequest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActionVerdict {
+    /// It may.
+    Allow {
+        /// Tell the receivers who it is.
+        disclose: bool,
+        /// How long the answer holds for the same session, action and URI; `None`: this once.
+        cache: Option<Duration>,
+    },
+    /// It may not: ERROR `wamp.error.not_authorized`.
+    Deny {
+        /// How long the answer holds for the same session, action and URI; `None`: this once.
+        cache: Option<Duration>,
+    },
+    /// The authorizer could not decide: ERROR `wamp.error.authorization_failed`.
+    Failed {
         /// A text for people.
         message: String,
     },

@@ -86,13 +86,19 @@ impl Peer {
         }
     }
 
-    pub(crate) const fn wants_input(&self) -> bool {
-        matches!(self.congestion, Congestion::Clear) && !matches!(self.state, State::AwaitVerdict(..))
+    /// Whether messages are taken now, with at most `max_held` requests behind one that waits for an authorizer.
+    pub(crate) fn wants_input(&self, max_held: usize) -> bool {
+        self.congestion == Congestion::Clear
+            && match &self.state {
+                State::AwaitVerdict(..) => false,
+                State::Joined(session) => session.waiting.as_ref().is_none_or(|waiting| waiting.held.len() < max_held),
+                State::AwaitHello | State::AwaitAuthenticate(..) | State::AwaitGoodbye => true,
+            }
     }
 }
 
 /// A question asked, until it is answered or its peer is gone.
 #[derive(Debug)]
-pub(crate) struct Decision {
+pub(crate) struct Question {
     pub(crate) peer: PeerKey,
 }

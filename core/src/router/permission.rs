@@ -121,6 +121,7 @@ impl core::error::Error for Contradiction {}
 /// The rules of a role.
 #[derive(Clone, Debug)]
 pub struct Permissions {
+    asked: bool,
     rules: Vec<Rule>,
     by_uri: PatternMap<usize>,
 }
@@ -140,12 +141,22 @@ impl Permissions {
                 None => by_uri.insert(rule.matching, rule.uri.clone(), index),
             }
         }
-        Ok(Self { rules, by_uri })
+        Ok(Self { asked: false, rules, by_uri })
     }
 
     /// No rules: everything is denied.
     pub fn none() -> Self {
-        Self { rules: Vec::new(), by_uri: PatternMap::new(&Seed::new(0)) }
+        Self { asked: false, rules: Vec::new(), by_uri: PatternMap::new(&Seed::new(0)) }
+    }
+
+    /// Whether the role may act is asked each time: see [`Output::Authorize`](super::Output::Authorize).
+    pub fn asked() -> Self {
+        Self { asked: true, ..Self::none() }
+    }
+
+    /// Whether these are [`Permissions::asked`].
+    pub const fn is_asked(&self) -> bool {
+        self.asked
     }
 
     /// Everything is allowed, by one prefix rule on the empty prefix.
@@ -153,7 +164,7 @@ impl Permissions {
         let rules = vec![Rule::new(Uri::from_static(""), MatchPolicy::Prefix, Allow::ALL)];
         let mut by_uri = PatternMap::new(&Seed::new(0));
         by_uri.insert(MatchPolicy::Prefix, Uri::from_static(""), 0);
-        Self { rules, by_uri }
+        Self { asked: false, rules, by_uri }
     }
 
     /// The rules, in the order given.

@@ -3,9 +3,9 @@
 use super::broker::Broker;
 use super::config::{RealmConfig, RequestIdCheck};
 use super::dealer::Dealer;
-use super::permission::{Action, Decision, Permissions};
+use super::permission::Permissions;
 use crate::hash::{HashMap, Seed};
-use crate::uri::{MatchPolicy, Uri, UriRule};
+use crate::uri::{Uri, UriRule};
 
 /// Names a realm of this router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) struct Realm {
     pub(crate) uri_rule: UriRule,
     pub(crate) request_ids: RequestIdCheck,
     roles: Vec<Permissions>,
+    /// How often a role was changed: verdicts cached before that are void.
+    pub(crate) role_changes: u64,
     role_by_name: HashMap<String, usize>,
     pub(crate) broker: Broker,
     pub(crate) dealer: Dealer,
@@ -47,6 +49,7 @@ impl Realm {
             uri_rule: config.uri_rule,
             request_ids: config.request_ids,
             roles,
+            role_changes: 0,
             role_by_name,
             broker: Broker::new(seed),
             dealer: Dealer::new(seed),
@@ -58,15 +61,22 @@ impl Realm {
         self.role_by_name.get(name).map(|&index| Role::Configured(index))
     }
 
-    /// Whether a role may act on a URI or pattern, and whether its identity is then disclosed.
-    pub(crate) fn decide(&self, role: Role, action: Action, uri: &Uri, matching: MatchPolicy) -> Decision {
+    /// The rules of a role; `None` if it is trusted, or asked for each time.
+    pub(crate) fn permissions(&self, role: Role) -> Option<&Permissions> {
         match role {
-            Role::Trusted => Decision { allow: true, disclose: true },
-            Role::Configured(index) => match self.roles.get(index) {
-                Some(permissions) => permissions.decide(action, uri.as_str(), matching),
-                None => Decision { allow: false, disclose: false },
-            },
+            Role::Trusted => None,
+            Role::Configured(index) => self.roles.get(index).filter(|permissions| !permissions.is_asked()),
         }
+    }
+
+    /// Replaces what a role may do, from now on. False if there is no such role.
+    pub(crate) fn set_permissions(&mut self, role: &str, permissions: Permissions) -> bool {
+        let Some(entry) = self.role_by_name.get(role).and_then(|&index| self.roles.get_mut(index)) else {
+            return false;
+        };
+        *entry = permissions;
+        self.role_changes += 1;
+        true
     }
 }
 

@@ -1,5 +1,6 @@
 //! An open session: who it is, what it owns, and how it ends.
 
+use super::authorize::{ActionKey, CachedVerdict, Waiting};
 use super::dealer::CallKey;
 use super::output::{CloseReason, Identity, Output, Recipients, Violation};
 use super::peer::{Handshake, State};
@@ -36,6 +37,10 @@ pub(crate) struct Session {
     pub(crate) calls: HashMap<RequestId, CallKey>,
     /// Invocations received that have no final answer.
     pub(crate) invocations: HashMap<RequestId, CallKey>,
+    /// A request that waits for an authorizer.
+    pub(crate) waiting: Option<Box<Waiting>>,
+    /// What authorizers said that still holds.
+    pub(crate) verdicts: HashMap<ActionKey, CachedVerdict>,
 }
 
 impl Session {
@@ -58,6 +63,8 @@ impl Session {
             registrations: seed.map(),
             calls: seed.map(),
             invocations: seed.map(),
+            waiting: None,
+            verdicts: seed.map(),
         }
     }
 
@@ -138,6 +145,8 @@ impl Router {
         let State::Joined(session) = core::mem::replace(&mut peer.state, State::AwaitHello) else { return };
         self.stats.sessions -= 1;
         self.sessions.remove(&session.id);
+        self.forget_waiting(&session);
+        self.clear_deadline(key);
         self.leave_broker(&session);
         self.leave_dealer(&session);
     }

@@ -1,0 +1,349 @@
+//! May this session act? Answered by the role's rules at once, or asked as a question and answered later
+//! (the principle of authentication, once more).
+//!
+//! While a question is open, the session's further requests are held in order; answers to invocations, CANCEL and
+//! GOODBYE pass, or an authorizer that itself calls could wait for ever.
+
+use super::output::{ActionRequest, ActionVerdict, Output, StaleDecision};
+use super::peer::Peer;
+use super::peer::Question;
+use super::permission::{Action, Decision};
+use super::realm::Role;
+use super::session::Session;
+use super::{DecisionId, PeerKey, Router};
+use crate::message::{Cancel, Message, RequestType};
+use crate::time::Instant;
+use crate::uri::{MatchPolicy, Uri, UriRule, error};
+use crate::value::{Dict, Value};
+use std::collections::VecDeque;
+
+/// A request that waits for a verdict, and those that came after it.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) decision: DecisionId,
+    pub(crate) request: Message,
+    pub(crate) held: VecDeque<Message>,
+}
+
+/// A verdict on an action, kept for the session that it was given for: nobody else can profit from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CachedVerdict {
+    decision: Decision,
+    until: Instant,
+    /// [`Realm::role_changes`](super::realm::Realm::role_changes) when it was given.
+    role_changes: u64,
+}
+
+/// What is asked for, as far as a verdict depends on it.
+pub(crate) type ActionKey = (Action, MatchPolicy, Uri);
+
+/// What the rules say.
+enum Ruling {
+    Decided(Decision),
+    Ask,
+}
+
+impl Router {
+    /// A request from an open session, its id accepted: acts on it, asks, or holds it behind one that waits.
+    pub(crate) fn receive_request(&mut self, now: Instant, key: PeerKey, request: Message) {
+        let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
+        match &mut session.waiting {
+            Some(waiting) => waiting.held.push_back(request),
+            None => self.process(now, key, request),
+        }
+    }
+
+    /// Acts on a request, or asks.
+    fn process(&mut self, now: Instant, key: PeerKey, request: Message) {
+        let Some((action, uri, matching)) = action_of(&request) else {
+            return self.perform(now, key, request, Decision::DENY);
+        };
+        if let Err((error, text)) = self.check_target(key, action, uri, matching) {
+            return self.answer_refused(key, &request, error, text);
+        }
+        match self.ruling(now, key, action, uri, matching) {
+            Ruling::Decided(decision) if decision.allow => self.perform(now, key, request, decision),
+            Ruling::Decided(_) => {
+                self.stats.denied += 1;
+                let text = self.denial(key, action, uri);
+                self.answer_refused(key, &request, error::NOT_AUTHORIZED, text);
+            }
+            Ruling::Ask => self.ask_action(now, key, request),
+        }
+    }
+
+    fn ruling(&self, now: Instant, key: PeerKey, action: Action, uri: &Uri, matching: MatchPolicy) -> Ruling {
+        let Some(session) = self.session(key) else { return Ruling::Decided(Decision::DENY) };
+        let realm = self.realms.get(session.realm);
+        if let Some(permissions) = realm.permissions(session.role) {
+            return Ruling::Decided(permissions.decide(action, uri.as_str(), matching));
+        }
+        if session.role == Role::Trusted {
+            return Ruling::Decided(Decision { allow: true, disclose: true });
+        }
+        let cached = session.verdicts.get(&(action, matching, uri.clone()));
+        match cached.filter(|cached| now < cached.until && cached.role_changes == realm.role_changes) {
+            Some(cached) => Ruling::Decided(cached.decision),
+            None => Ruling::Ask,
+        }
+    }
+
+    fn ask_action(&mut self, now: Instant, key: PeerKey, request: Message) {
+        let Some((action, uri, matching)) = action_of(&request) else { return };
+        let expires = now.after(self.config.limits.authorize_timeout);
+        let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
+        let id = self.decisions.insert(Question { peer: key });
+        self.outputs.push_back(Output::Authorize(Box::new(ActionRequest {
+            id,
+            session: session.id,
+            identity: session.identity.clone(),
+            action,
+            uri: uri.clone(),
+            matching,
+            options: options_of(&request),
+            expires,
+        })));
+        session.waiting = Some(Box::new(Waiting { decision: id, request, held: VecDeque::new() }));
+        self.set_deadline(key, expires);
+    }
+
+    /// Takes the answer to a question about an action, and goes on with what was held behind it.
+    pub(crate) fn take_action_verdict(
+        &mut self,
+        now: Instant,
+        id: DecisionId,
+        verdict: ActionVerdict,
+    ) -> Result<(), StaleDecision> {
+        let waits = self.decisions.get(id).is_some_and(|question| {
+            self.session(question.peer).is_some_and(|s| s.waiting.as_ref().is_some_and(|w| w.decision == id))
+        });
+        let Some(Question { peer: key }) = self.decisions.remove(id).filter(|_| waits) else {
+            self.stats.stale_decisions += 1;
+            return Err(StaleDecision);
+        };
+        self.resume(now, key, Some(verdict));
+        Ok(())
+    }
+
+    /// Nobody answered in time: silence is a denial.
+    pub(crate) fn action_overdue(&mut self, now: Instant, key: PeerKey) {
+        let Some(decision) = self.session(key).and_then(|s| s.waiting.as_ref()).map(|w| w.decision) else { return };
+        self.decisions.remove(decision);
+        let message = "the authorizer did not answer in time".to_owned();
+        self.resume(now, key, Some(ActionVerdict::Failed { message }));
+    }
+
+    /// Goes on behind the request that waited: with a verdict on it, or without it if it was canceled.
+    fn resume(&mut self, now: Instant, key: PeerKey, verdict: Option<ActionVerdict>) {
+        let wanted_input = self.wants_input(key);
+        self.clear_deadline(key);
+        let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
+        let Some(waiting) = session.waiting.take() else { return };
+        let Waiting { request, mut held, .. } = *waiting;
+        if let Some(verdict) = verdict {
+            self.act_on(now, key, request, verdict);
+        }
+        // The next request may have to wait too: what is left is then held behind it.
+        while let Some(next) = held.pop_front() {
+            let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
+            match &mut session.waiting {
+                None => self.process(now, key, next),
+                Some(waiting) => {
+                    waiting.held.push_back(next);
+                    waiting.held.append(&mut held);
+                }
+            }
+        }
+        if !wanted_input && self.wants_input(key) {
+            self.outputs.push_back(Output::InputReady(key));
+        }
+    }
+
+    fn act_on(&mut self, now: Instant, key: PeerKey, request: Message, verdict: ActionVerdict) {
+        let Some((action, uri, matching)) = action_of(&request) else { return };
+        let (error, text) = match verdict {
+            ActionVerdict::Allow { disclose, cache } => {
+                let decision = Decision { allow: true, disclose };
+                self.cache_verdict(key, (action, matching, uri.clone()), decision, cache.map(|time| now.after(time)));
+                return self.perform(now, key, request, decision);
+            }
+            ActionVerdict::Deny { cache } => {
+                let cache = cache.map(|time| now.after(time));
+                self.cache_verdict(key, (action, matching, uri.clone()), Decision::DENY, cache);
+                self.stats.denied += 1;
+                (error::NOT_AUTHORIZED, self.denial(key, action, uri))
+            }
+            ActionVerdict::Failed { message } => {
+                (error::AUTHORIZATION_FAILED, format!("failed to authorize {} '{uri}': {message}", gerund(action)))
+            }
+        };
+        self.answer_refused(key, &request, error, text);
+    }
+
+    fn cache_verdict(&mut self, key: PeerKey, mut what: ActionKey, decision: Decision, until: Option<Instant>) {
+        let Some(until) = until else { return };
+        let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
+        if session.verdicts.len() >= self.config.limits.max_cached_verdicts {
+            // Simpler than an order of eviction, and no less bounded.
+            session.verdicts.clear();
+        }
+        what.2.detach();
+        let role_changes = self.realms.get(session.realm).role_changes;
+        session.verdicts.insert(what, CachedVerdict { decision, until, role_changes });
+    }
+
+    /// CANCEL of a call that waits or is held: it has not been made, and is not going to be. True if there was one.
+    pub(crate) fn cancel_held(&mut self, now: Instant, key: PeerKey, cancel: &Cancel) -> bool {
+        let is_it = |message: &Message| matches!(message, Message::Call(call) if call.request == cancel.request);
+        let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return false };
+        let Some(waiting) = &mut session.waiting else { return false };
+        let (asked, decision) = (is_it(&waiting.request), waiting.decision);
+        if !asked {
+            let Some(index) = waiting.held.iter().position(is_it) else { return false };
+            waiting.held.remove(index);
+        }
+        self.fail(
+            key,
+            RequestType::Call,
+            cancel.request,
+            error::CANCELED,
+            "the call was canceled by its caller".to_owned(),
+        );
+        if asked {
+            self.decisions.remove(decision);
+            self.resume(now, key, None);
+        }
+        true
+    }
+
+    /// Forgets the question that an ended session waits for.
+    pub(crate) fn forget_waiting(&mut self, session: &Session) {
+        if let Some(waiting) = &session.waiting {
+            self.decisions.remove(waiting.decision);
+        }
+    }
+}
+
+impl Router {
+    /// Whether a URI can be the target of an action at all; otherwise the error and its text.
+    fn check_target(
+        &self,
+        key: PeerKey,
+        action: Action,
+        uri: &Uri,
+        matching: MatchPolicy,
+    ) -> Result<(), (Uri, String)> {
+        let Some(session) = self.session(key) else { return Ok(()) };
+        let rule = self.realms.get(session.realm).uri_rule;
+        let (verb, kind) = match action {
+            Action::Call => ("call with", "procedure"),
+            Action::Register => ("register for", "procedure"),
+            Action::Publish => ("publish with", "topic"),
+            Action::Subscribe => ("subscribe for", "topic"),
+        };
+        let kept = matches!(action, Action::Register | Action::Subscribe);
+        let limit = self.config.limits.max_uri_length;
+        if kept && uri.as_str().len() > limit {
+            return Err((error::INVALID_URI, format!("{verb} a {kind} URI of more than {limit} bytes")));
+        }
+        if let Err(reason) = uri.check(rule, matching) {
+            let strict = rule == UriRule::Strict;
+            let text = format!("{verb} invalid {kind} URI '{uri}': {reason} (URI strict checking {strict})");
+            return Err((error::INVALID_URI, text));
+        }
+        if matches!(action, Action::Register | Action::Publish) && uri.is_reserved() {
+            return Err((error::INVALID_URI, format!("{verb} reserved {kind} URI '{uri}'")));
+        }
+        Ok(())
+    }
+
+    /// The text of a refusal, as Crossbar.io words it.
+    fn denial(&self, key: PeerKey, action: Action, uri: &Uri) -> String {
+        let Some(session) = self.session(key) else { return String::new() };
+        let verb = match action {
+            Action::Publish => return format!("session not authorized to publish to topic '{uri}'"),
+            Action::Subscribe => return format!("session is not authorized to subscribe to topic '{uri}'"),
+            Action::Call => "call",
+            Action::Register => "register",
+        };
+        format!(
+            "session (session_id={}, authid=\"{}\", authrole=\"{}\") is not authorized to {verb} procedure \"{uri}\" on realm \"{}\"",
+            session.id,
+            session.identity.authid,
+            session.identity.authrole,
+            self.realms.get(session.realm).name,
+        )
+    }
+
+    /// Answers a request with an ERROR; without `acknowledge` the publisher is not told (spec: "Publishing and Events").
+    fn answer_refused(&mut self, key: PeerKey, request: &Message, error: Uri, text: String) {
+        let (kind, request) = match request {
+            Message::Call(call) => (RequestType::Call, call.request),
+            Message::Register(register) => (RequestType::Register, register.request),
+            Message::Subscribe(subscribe) => (RequestType::Subscribe, subscribe.request),
+            Message::Publish(publish) if publish.options.acknowledge => (RequestType::Publish, publish.request),
+            _ => return,
+        };
+        self.fail(key, kind, request, error, text);
+    }
+
+    /// Does what was asked for and is allowed.
+    fn perform(&mut self, now: Instant, key: PeerKey, request: Message, decision: Decision) {
+        match request {
+            Message::Call(call) => self.call(now, key, call, decision),
+            Message::Publish(publish) => self.publish(key, publish, decision),
+            Message::Subscribe(subscribe) => self.subscribe(key, subscribe),
+            Message::Unsubscribe(unsubscribe) => self.unsubscribe(key, &unsubscribe),
+            Message::Register(register) => self.register(key, register),
+            Message::Unregister(unregister) => self.unregister(key, &unregister),
+            _ => {}
+        }
+    }
+}
+
+/// What a request needs permission for; `None` if for nothing.
+fn action_of(request: &Message) -> Option<(Action, &Uri, MatchPolicy)> {
+    Some(match request {
+        Message::Call(call) => (Action::Call, &call.procedure, MatchPolicy::Exact),
+        Message::Publish(publish) => (Action::Publish, &publish.topic, MatchPolicy::Exact),
+        Message::Subscribe(subscribe) => (Action::Subscribe, &subscribe.topic, subscribe.options.matching),
+        Message::Register(register) => (Action::Register, &register.procedure, register.options.matching),
+        _ => return None,
+    })
+}
+
+/// The options of a request that an authorizer may want to know.
+fn options_of(request: &Message) -> Dict {
+    let mut options = Dict::new();
+    let mut set = |key: &str, value: Value| _ = options.insert(key.to_owned(), value);
+    match request {
+        Message::Call(call) => {
+            set("receive_progress", call.options.receive_progress.into());
+            set("disclose_me", call.options.disclose_me.into());
+        }
+        Message::Publish(publish) => {
+            set("acknowledge", publish.options.acknowledge.into());
+            set("disclose_me", publish.options.disclose_me.into());
+            set("retain", publish.options.retain.into());
+        }
+        Message::Subscribe(subscribe) => {
+            set("match", subscribe.options.matching.as_str().into());
+            set("get_retained", subscribe.options.get_retained.into());
+        }
+        Message::Register(register) => {
+            set("match", register.options.matching.as_str().into());
+            set("invoke", register.options.invoke.as_str().into());
+        }
+        _ => {}
+    }
+    options
+}
+
+const fn gerund(action: Action) -> &'static str {
+    match action {
+        Action::Call => "calling procedure",
+        Action::Register => "registering procedure",
+        Action::Publish => "publishing to topic",
+        Action::Subscribe => "subscribing to topic",
+    }
+}
