@@ -1,7 +1,6 @@
 //! Who may join over a transport.
 
-use super::lint::Sources;
-use super::node::Globals;
+use super::lint::RoleUse;
 use super::reader::{Context, Item, Place, Section};
 use super::secret::Secret;
 use crate::authn::credentials::{CraMembers, CraMembersError};
@@ -103,22 +102,16 @@ pub struct DynamicAuth {
 }
 
 /// Reads the `auth` of a transport or path.
-pub(super) fn read(
-    cx: &mut Context<'_>,
-    owner: &mut Section<'_>,
-    globals: &Globals,
-    sources: &mut Sources,
-) -> AuthConfig {
+pub(super) fn read(cx: &mut Context<'_>, owner: &mut Section<'_>) -> AuthConfig {
     let Some(item) = owner.get("auth") else {
-        sources.role(core_auth::ANONYMOUS, &owner.place, "clients of a transport without auth have");
+        use_role(cx, core_auth::ANONYMOUS, &owner.place, "clients of a transport without auth have");
         return AuthConfig::anonymous_only();
     };
     let Some(mut section) = item.map(cx) else { return AuthConfig::default() };
-    let mut reader = Reader { cx, globals, sources };
     let auth = AuthConfig {
-        anonymous: section.get("anonymous").and_then(|item| reader.method(&item, Reader::anonymous)),
-        ticket: section.get("ticket").and_then(|item| reader.method(&item, Reader::principals)),
-        wampcra: section.get("wampcra").and_then(|item| reader.method(&item, Reader::users)),
+        anonymous: section.get("anonymous").and_then(|item| method(cx, &item, anonymous)),
+        ticket: section.get("ticket").and_then(|item| method(cx, &item, principals)),
+        wampcra: section.get("wampcra").and_then(|item| method(cx, &item, users)),
     };
     section.refuse(cx, OTHER_METHODS);
     if section.items().next().is_none() {
@@ -128,222 +121,210 @@ pub(super) fn read(
     auth
 }
 
-struct Reader<'r, 'c> {
-    cx: &'r mut Context<'c>,
-    globals: &'r Globals,
-    sources: &'r mut Sources,
+fn method<T>(
+    cx: &mut Context<'_>,
+    item: &Item<'_>,
+    read_static: fn(&mut Context<'_>, &mut Section<'_>, Option<&str>) -> Option<T>,
+) -> Option<Provider<T>> {
+    let mut section = item.map(cx)?;
+    let default_role = default_role(cx, &mut section);
+    let kind = match section.get("type") {
+        Some(kind) => kind.one_of(cx, &[("static", 0), ("function", 1), ("dynamic", 2)]),
+        // Crossbar.io reads {"role": ..} of the anonymous method without a type.
+        None if item.place.path.ends_with("anonymous") => Some(0),
+        None => {
+            cx.error(&item.place, "the key \"type\" is missing", "static, function or dynamic");
+            None
+        }
+    };
+    let provider = match kind? {
+        0 => read_static(cx, &mut section, default_role.as_deref()).map(Provider::Static),
+        1 => function(cx, &mut section, default_role).map(Provider::Function),
+        _ => dynamic(cx, &mut section, default_role).map(Provider::Dynamic),
+    };
+    section.finish(cx);
+    provider
 }
 
-impl Reader<'_, '_> {
-    fn method<T>(
-        &mut self,
-        item: &Item<'_>,
-        read_static: fn(&mut Self, &mut Section<'_>, Option<&str>) -> Option<T>,
-    ) -> Option<Provider<T>> {
-        let mut section = item.map(self.cx)?;
-        let default_role = self.default_role(&mut section);
-        let kind = match section.get("type") {
-            Some(kind) => kind.one_of(self.cx, &[("static", 0), ("function", 1), ("dynamic", 2)]),
-            // Crossbar.io reads {"role": ..} of the anonymous method without a type.
-            None if item.place.path.ends_with("anonymous") => Some(0),
-            None => {
-                self.cx.error(&item.place, "the key \"type\" is missing", "static, function or dynamic");
-                None
-            }
-        };
-        let provider = match kind? {
-            0 => read_static(self, &mut section, default_role.as_deref()).map(Provider::Static),
-            1 => self.function(&mut section, default_role).map(Provider::Function),
-            _ => self.dynamic(&mut section, default_role).map(Provider::Dynamic),
-        };
-        section.finish(self.cx);
-        provider
-    }
+fn default_role(cx: &mut Context<'_>, section: &mut Section<'_>) -> Option<String> {
+    let item = one_spelling(cx, section, "default-role", "default_role")?;
+    let role = item.name(cx)?;
+    use_role(cx, &role, &item.place, "answers without a role get");
+    Some(role)
+}
 
-    fn default_role(&mut self, section: &mut Section<'_>) -> Option<String> {
-        let item = one_spelling(self.cx, section, "default-role", "default_role")?;
-        let role = item.name(self.cx)?;
-        self.sources.role(&role, &item.place, "answers without a role get");
-        Some(role)
-    }
+fn anonymous(cx: &mut Context<'_>, section: &mut Section<'_>, default: Option<&str>) -> Option<AnonymousPrincipal> {
+    let authid = section.name(cx, "authid");
+    let (role, place) = match section.get("role") {
+        Some(item) => (item.name(cx)?, item.place),
+        None => (default.unwrap_or(core_auth::ANONYMOUS).to_owned(), section.place.clone()),
+    };
+    use_role(cx, &role, &place, "anonymous clients have");
+    Some(AnonymousPrincipal { role, authid })
+}
 
-    fn anonymous(&mut self, section: &mut Section<'_>, default: Option<&str>) -> Option<AnonymousPrincipal> {
-        let authid = section.name(self.cx, "authid");
-        let (role, place) = match section.get("role") {
-            Some(item) => (item.name(self.cx)?, item.place),
-            None => (default.unwrap_or(core_auth::ANONYMOUS).to_owned(), section.place.clone()),
-        };
-        self.sources.role(&role, &place, "anonymous clients have");
-        Some(AnonymousPrincipal { role, authid })
-    }
-
-    fn principals(
-        &mut self,
-        section: &mut Section<'_>,
-        default: Option<&str>,
-    ) -> Option<BTreeMap<String, TicketPrincipal>> {
-        let item = section.require(self.cx, "principals", "a mapping from authid to ticket and role")?;
-        let mut principals = BTreeMap::new();
-        for (authid, item) in item.map(self.cx)?.items() {
-            let Some(mut section) = item.map(self.cx) else { continue };
-            let ticket = section.require(self.cx, "ticket", "what the client must show");
-            let ticket = ticket.and_then(|item| item.secret(self.cx));
-            let role = self.role(&mut section, authid, default);
-            section.finish(self.cx);
-            if let (Some(ticket), Some(role)) = (ticket, role) {
-                let ticket = TicketDigest::of(ticket.reveal());
-                principals.insert(authid.to_owned(), TicketPrincipal { ticket, role });
-            }
-        }
-        Some(principals)
-    }
-
-    fn users(&mut self, section: &mut Section<'_>, default: Option<&str>) -> Option<BTreeMap<String, CraUser>> {
-        let item = section.require(self.cx, "users", "a mapping from authid to secret and role")?;
-        let mut users = BTreeMap::new();
-        for (authid, item) in item.map(self.cx)?.items() {
-            let Some(mut section) = item.map(self.cx) else { continue };
-            let secret = self.cra_secret(&mut section);
-            let role = self.role(&mut section, authid, default);
-            section.finish(self.cx);
-            if let (Some(secret), Some(role)) = (secret, role) {
-                users.insert(authid.to_owned(), CraUser { secret, role });
-            }
-        }
-        Some(users)
-    }
-
-    fn cra_secret(&mut self, section: &mut Section<'_>) -> Option<CraSecret> {
-        let cx = &mut *self.cx;
-        let given =
-            ["secret", "password", "salt", "iterations", "keylen"].iter().filter(|key| section.has(key)).count();
-        let text = |cx: &mut Context<'_>, item: Option<Item<'_>>| item.and_then(|item| item.secret(cx));
-        let places = (section.get("secret"), section.get("password"));
-        let secret = text(cx, section.get("secret"));
-        let password = text(cx, section.get("password"));
-        let salt = section.name(cx, "salt");
-        let number = |cx: &mut Context<'_>, item: Option<Item<'_>>| {
-            item.and_then(|item| item.integer(cx, 0..=u64::from(u32::MAX), ""))
-        };
-        let iterations = number(cx, section.get("iterations"));
-        let keylen = number(cx, section.get("keylen"));
-        let members = CraMembers {
-            secret: secret.as_ref().map(Secret::reveal),
-            password: password.as_ref().map(Secret::reveal),
-            salt: salt.as_deref(),
-            iterations,
-            keylen,
-        };
-        let read = [secret.is_some(), password.is_some(), salt.is_some(), iterations.is_some(), keylen.is_some()];
-        if read.iter().filter(|read| **read).count() < given {
-            // One of them is of the wrong type: that is reported, and what it means together is unknown.
-            return None;
-        }
-        match members.secret() {
-            Ok(secret) => Some(secret.into_derived()),
-            Err(error) => {
-                let place = match (&error, places) {
-                    (CraMembersError::NotDerived { .. }, (Some(item), _)) => item.place,
-                    (CraMembersError::SecretAndPassword, (_, Some(item))) => item.place,
-                    _ => section.place.clone(),
-                };
-                cx.error(&place, error.to_string(), error.hint());
-                None
-            }
+fn principals(
+    cx: &mut Context<'_>,
+    section: &mut Section<'_>,
+    default: Option<&str>,
+) -> Option<BTreeMap<String, TicketPrincipal>> {
+    let item = section.require(cx, "principals", "a mapping from authid to ticket and role")?;
+    let mut principals = BTreeMap::new();
+    for (authid, item) in item.map(cx)?.items() {
+        let Some(mut section) = item.map(cx) else { continue };
+        let ticket = section.require(cx, "ticket", "what the client must show");
+        let ticket = ticket.and_then(|item| item.secret(cx));
+        let role = role(cx, &mut section, authid, default);
+        section.finish(cx);
+        if let (Some(ticket), Some(role)) = (ticket, role) {
+            let ticket = TicketDigest::of(ticket.reveal());
+            principals.insert(authid.to_owned(), TicketPrincipal { ticket, role });
         }
     }
+    Some(principals)
+}
 
-    fn role(&mut self, section: &mut Section<'_>, authid: &str, default: Option<&str>) -> Option<String> {
-        match (section.get("role"), default) {
-            (Some(item), _) => {
-                let role = item.name(self.cx)?;
-                self.sources.role(&role, &item.place, &format!("user {authid:?} has"));
-                Some(role)
-            }
-            (None, Some(default)) => Some(default.to_owned()),
-            (None, None) => {
-                let hint = "add role here, or default-role beside the users";
-                self.cx.error(&section.place, "the key \"role\" is missing", hint);
-                None
-            }
+fn users(cx: &mut Context<'_>, section: &mut Section<'_>, default: Option<&str>) -> Option<BTreeMap<String, CraUser>> {
+    let item = section.require(cx, "users", "a mapping from authid to secret and role")?;
+    let mut users = BTreeMap::new();
+    for (authid, item) in item.map(cx)?.items() {
+        let Some(mut section) = item.map(cx) else { continue };
+        let secret = cra_secret(cx, &mut section);
+        let role = role(cx, &mut section, authid, default);
+        section.finish(cx);
+        if let (Some(secret), Some(role)) = (secret, role) {
+            users.insert(authid.to_owned(), CraUser { secret, role });
         }
     }
+    Some(users)
+}
 
-    fn function(&mut self, section: &mut Section<'_>, default_role: Option<String>) -> Option<FunctionAuth> {
-        self.sources.any_role = true;
-        let config = section.get("config").and_then(|item| {
-            item.map(self.cx)?;
-            match item.node.to_value() {
-                wampd_core::value::Value::Dict(dict) => Some(dict),
-                _ => None,
-            }
-        });
-        let reason = "a script has no controller";
-        if let Some(item) = section.get("expose_controller")
-            && item.bool(self.cx) == Some(true)
-        {
-            self.cx.warn(&item.place, "ignored", reason);
-        }
-        let create = section.require(self.cx, "create", "the name of the script's function that gets config");
-        let create_name = create.as_ref().and_then(|item| item.name(self.cx));
-        let Some(script) = section.get("script") else {
-            let hint = "authenticators are scripts here: port the function and give its file as script, or serve it as \
-                        a procedure and use type dynamic";
-            match &create {
-                Some(item) => self.cx.error(&item.place, "Python functions are not supported", hint),
-                None => self.cx.error(&section.place, "the key \"script\" is missing", hint),
-            }
-            return None;
-        };
-        let name = script.name(self.cx)?;
-        let path = self.cx.resolve(&name);
-        let create_name = create_name?;
-        let limits = &self.globals.script_limits;
-        match ScriptAuthenticator::load(&path, &create_name, &config.unwrap_or_default(), limits) {
-            Ok(authenticator) => {
-                Some(FunctionAuth { script: path, authenticator: Arc::new(authenticator), default_role })
-            }
-            Err(error) => {
-                let place = match (&error, create) {
-                    (ScriptError::NoCreate(_), Some(item)) => item.place,
-                    _ => script.place,
-                };
-                self.cx.error(&place, error.to_string(), "");
-                None
-            }
+fn cra_secret(cx: &mut Context<'_>, section: &mut Section<'_>) -> Option<CraSecret> {
+    let given = ["secret", "password", "salt", "iterations", "keylen"].iter().filter(|key| section.has(key)).count();
+    let text = |cx: &mut Context<'_>, item: Option<Item<'_>>| item.and_then(|item| item.secret(cx));
+    let places = (section.get("secret"), section.get("password"));
+    let secret = text(cx, section.get("secret"));
+    let password = text(cx, section.get("password"));
+    let salt = section.name(cx, "salt");
+    let number = |cx: &mut Context<'_>, item: Option<Item<'_>>| {
+        item.and_then(|item| item.integer(cx, 0..=u64::from(u32::MAX), ""))
+    };
+    let iterations = number(cx, section.get("iterations"));
+    let keylen = number(cx, section.get("keylen"));
+    let members = CraMembers {
+        secret: secret.as_ref().map(Secret::reveal),
+        password: password.as_ref().map(Secret::reveal),
+        salt: salt.as_deref(),
+        iterations,
+        keylen,
+    };
+    let read = [secret.is_some(), password.is_some(), salt.is_some(), iterations.is_some(), keylen.is_some()];
+    if read.iter().filter(|read| **read).count() < given {
+        // One of them is of the wrong type: that is reported, and what it means together is unknown.
+        return None;
+    }
+    match members.secret() {
+        Ok(secret) => Some(secret.into_derived()),
+        Err(error) => {
+            let place = match (&error, places) {
+                (CraMembersError::NotDerived { .. }, (Some(item), _)) => item.place,
+                (CraMembersError::SecretAndPassword, (_, Some(item))) => item.place,
+                _ => section.place.clone(),
+            };
+            cx.error(&place, error.to_string(), error.hint());
+            None
         }
     }
+}
 
-    fn dynamic(&mut self, section: &mut Section<'_>, default_role: Option<String>) -> Option<DynamicAuth> {
-        self.sources.any_role = true;
-        let procedure = section.require(self.cx, "authenticator", "the URI of the procedure that answers");
-        let authenticator = procedure.and_then(|item| self.uri(&item));
-        let realm = one_spelling(self.cx, section, "authenticator-realm", "authenticator_realm").and_then(|item| {
-            let uri = self.uri(&item)?;
-            self.sources.authenticator_realms.push((uri.clone(), item.place));
-            Some(uri)
-        });
-        let role = one_spelling(self.cx, section, "authenticator-role", "authenticator_role");
-        let role = role.and_then(|item| self.authenticator_role(&item));
-        Some(DynamicAuth { authenticator: authenticator?, realm, role, default_role })
-    }
-
-    fn authenticator_role(&mut self, item: &Item<'_>) -> Option<String> {
-        let role = item.name(self.cx)?;
-        if role != "trusted" {
-            self.sources.role(&role, &item.place, "the authenticator is called with");
+fn role(cx: &mut Context<'_>, section: &mut Section<'_>, authid: &str, default: Option<&str>) -> Option<String> {
+    match (section.get("role"), default) {
+        (Some(item), _) => {
+            let role = item.name(cx)?;
+            use_role(cx, &role, &item.place, &format!("user {authid:?} has"));
+            Some(role)
         }
-        Some(role)
+        (None, Some(default)) => Some(default.to_owned()),
+        (None, None) => {
+            let hint = "add role here, or default-role beside the users";
+            cx.error(&section.place, "the key \"role\" is missing", hint);
+            None
+        }
     }
+}
 
-    fn uri(&mut self, item: &Item<'_>) -> Option<Uri> {
-        let text = item.str(self.cx)?;
-        match Uri::parse(text, UriRule::Loose) {
-            Ok(uri) => Some(uri),
-            Err(error) => {
-                self.cx.error(&item.place, format!("{text:?} is not a URI: {error}"), "");
-                None
-            }
+fn function(cx: &mut Context<'_>, section: &mut Section<'_>, default_role: Option<String>) -> Option<FunctionAuth> {
+    cx.sources.any_role = true;
+    let config = section.get("config").and_then(|item| {
+        item.map(cx)?;
+        match item.node.to_value() {
+            wampd_core::value::Value::Dict(dict) => Some(dict),
+            _ => None,
+        }
+    });
+    let reason = "a script has no controller";
+    if let Some(item) = section.get("expose_controller")
+        && item.bool(cx) == Some(true)
+    {
+        cx.warn(&item.place, "ignored", reason);
+    }
+    let create = section.require(cx, "create", "the name of the script's function that gets config");
+    let create_name = create.as_ref().and_then(|item| item.name(cx));
+    let Some(script) = section.get("script") else {
+        let hint = "authenticators are scripts here: port the function and give its file as script, or serve it as \
+                    a procedure and use type dynamic";
+        match &create {
+            Some(item) => cx.error(&item.place, "Python functions are not supported", hint),
+            None => cx.error(&section.place, "the key \"script\" is missing", hint),
+        }
+        return None;
+    };
+    let name = script.name(cx)?;
+    let path = cx.resolve(&name);
+    let create_name = create_name?;
+    let limits = &cx.script_limits;
+    match ScriptAuthenticator::load(&path, &create_name, &config.unwrap_or_default(), limits) {
+        Ok(authenticator) => Some(FunctionAuth { script: path, authenticator: Arc::new(authenticator), default_role }),
+        Err(error) => {
+            let place = match (&error, create) {
+                (ScriptError::NoCreate(_), Some(item)) => item.place,
+                _ => script.place,
+            };
+            cx.error(&place, error.to_string(), "");
+            None
+        }
+    }
+}
+
+fn dynamic(cx: &mut Context<'_>, section: &mut Section<'_>, default_role: Option<String>) -> Option<DynamicAuth> {
+    cx.sources.any_role = true;
+    let procedure = section.require(cx, "authenticator", "the URI of the procedure that answers");
+    let authenticator = procedure.and_then(|item| uri(cx, &item));
+    let realm = one_spelling(cx, section, "authenticator-realm", "authenticator_realm").and_then(|item| {
+        let uri = uri(cx, &item)?;
+        cx.sources.authenticator_realms.push((uri.clone(), item.place));
+        Some(uri)
+    });
+    let role = one_spelling(cx, section, "authenticator-role", "authenticator_role");
+    let role = role.and_then(|item| authenticator_role(cx, &item));
+    Some(DynamicAuth { authenticator: authenticator?, realm, role, default_role })
+}
+
+fn authenticator_role(cx: &mut Context<'_>, item: &Item<'_>) -> Option<String> {
+    let role = item.name(cx)?;
+    if role != "trusted" {
+        use_role(cx, &role, &item.place, "the authenticator is called with");
+    }
+    Some(role)
+}
+
+fn uri(cx: &mut Context<'_>, item: &Item<'_>) -> Option<Uri> {
+    let text = item.str(cx)?;
+    match Uri::parse(text, UriRule::Loose) {
+        Ok(uri) => Some(uri),
+        Err(error) => {
+            cx.error(&item.place, format!("{text:?} is not a URI: {error}"), "");
+            None
         }
     }
 }
@@ -364,8 +345,7 @@ fn one_spelling<'t>(
     }
 }
 
-impl Sources {
-    fn role(&mut self, role: &str, place: &Place, who: &str) {
-        self.roles.push(super::lint::RoleUse { role: role.to_owned(), place: place.clone(), who: who.to_owned() });
-    }
+/// Notes that clients may get a role; whether it exists is checked at the end.
+fn use_role(cx: &mut Context<'_>, role: &str, place: &Place, who: &str) {
+    cx.sources.roles.push(RoleUse { role: role.to_owned(), place: place.clone(), who: who.to_owned() });
 }

@@ -93,6 +93,7 @@ pub(super) const ROUTER: &[LimitKey<Limits>] = &[
     count!(Limits, max_calls_in_flight, "", 1..=MANY, "calls of one session without a final answer"),
     count!(Limits, max_invocations_in_flight, "", 1..=MANY, "invocations of one session without a final answer"),
     count!(Limits, max_uri_length, "bytes", 16..=65_535, "length of a topic or procedure that is kept"),
+    count!(Limits, max_wildcard_shapes, "", 1..=65_535, "distinct shapes of the wildcard patterns of a realm"),
 ];
 
 /// `wampd.limits`, the part that the connections keep.

@@ -26,11 +26,12 @@ pub(super) struct RoleUse {
     pub(super) who: String,
 }
 
-pub(super) fn check(cx: &mut Context<'_>, node: &NodeConfig, sources: &Sources) {
+pub(super) fn check(cx: &mut Context<'_>, node: &NodeConfig) {
+    let sources = &core::mem::take(&mut cx.sources);
     roles(cx, node, sources);
     reachable(cx, node, sources);
     for (realm, place) in &sources.authenticator_realms {
-        if !node.realms.iter().any(|known| known.name == *realm) {
+        if !node.router.realms.iter().any(|known| known.name == *realm) {
             cx.error(place, format!("there is no realm {:?}", realm.as_str()), "add it, or correct the name");
         }
     }
@@ -40,7 +41,7 @@ pub(super) fn check(cx: &mut Context<'_>, node: &NodeConfig, sources: &Sources) 
 
 fn roles(cx: &mut Context<'_>, node: &NodeConfig, sources: &Sources) {
     let defined: BTreeSet<&str> =
-        node.realms.iter().flat_map(|realm| &realm.roles).map(|role| role.name.as_str()).collect();
+        node.router.realms.iter().flat_map(|realm| &realm.roles).map(|role| role.name.as_str()).collect();
     for used in sources.roles.iter().filter(|used| !defined.contains(used.role.as_str())) {
         let message = format!("{} role {:?}, which no realm defines", used.who, used.role);
         cx.warn(&used.place, message, "add the role to a realm; without it these clients cannot do anything");
@@ -52,7 +53,7 @@ fn reachable(cx: &mut Context<'_>, node: &NodeConfig, sources: &Sources) {
     if sources.any_role || cx.report.has_errors() {
         return;
     }
-    for (realm, (_, place)) in node.realms.iter().zip(&sources.realms) {
+    for (realm, (_, place)) in node.router.realms.iter().zip(&sources.realms) {
         let joinable = |role: &str| sources.roles.iter().any(|used| used.role == role);
         if !realm.roles.iter().any(|role| joinable(&role.name)) {
             let hint = "give one of its roles to a user of a transport";

@@ -31,13 +31,12 @@ pub use endpoint::Endpoint;
 pub use limits::{LimitDoc, NodeLimits, limit_docs};
 pub use node::NodeConfig;
 pub use reader::Surroundings;
-pub use realm::{Allow, Disclose, Permission, RealmConfig, RoleConfig};
 pub use report::{Problem, Report, Severity};
 pub use secret::Secret;
-pub use transport::{RawSocketConfig, TransportConfig};
+pub use transport::TransportConfig;
 pub use tree::Position;
-pub use web::{HttpConfig, PathService, Route, StaticConfig};
-pub use websocket::{WebSocketConfig, WebSocketOptions};
+pub use web::{PathService, Route, Routes, StaticConfig};
+pub use websocket::WebSocketConfig;
 
 use reader::{Context, Item};
 use std::path::Path;
@@ -103,7 +102,7 @@ pub fn parse(
     syntax: Syntax,
     surroundings: &Surroundings<'_>,
 ) -> Result<(NodeConfig, Report), Report> {
-    let mut cx = Context { report: Report::new(file), surroundings };
+    let mut cx = Context::new(file, surroundings);
     let tree = match syntax {
         Syntax::Json => json::parse(text),
         Syntax::Yaml => yaml::parse(text),

@@ -3,11 +3,10 @@
 use super::limits::{self, NodeLimits};
 use super::lint;
 use super::reader::{Context, Item, Section};
-use super::realm::{self, RealmConfig};
+use super::realm;
 use super::transport::{self, TransportConfig};
 use super::tree::Kind;
-use crate::authn::script::ScriptLimits;
-use wampd_core::router::Limits;
+use wampd_core::router::RouterConfig;
 
 /// The only version of the configuration format.
 const VERSION: u64 = 2;
@@ -15,19 +14,12 @@ const VERSION: u64 = 2;
 /// A node: what one process serves. Router workers of the file are merged into one.
 #[derive(Clone, Debug, Default)]
 pub struct NodeConfig {
-    /// The realms; names are unique.
-    pub realms: Vec<RealmConfig>,
-    /// Where clients connect.
+    /// Realms, roles and their permissions, and the limits of the router: `realms` of the workers, and `wampd.limits`.
+    pub router: RouterConfig,
+    /// Where clients connect: `transports` of the workers.
     pub transports: Vec<TransportConfig>,
-    /// Limits of the router core: top-level `wampd.limits`.
-    pub limits: Limits,
-    /// Limits of connections: top-level `wampd.limits` too.
-    pub node_limits: NodeLimits,
-}
-
-/// What is read before the rest, because the rest is read with it.
-pub(super) struct Globals {
-    pub(super) script_limits: ScriptLimits,
+    /// Limits of connections: `wampd.limits` too.
+    pub limits: NodeLimits,
 }
 
 pub(super) fn read(cx: &mut Context<'_>, root: &Item<'_>) -> Option<NodeConfig> {
@@ -36,13 +28,12 @@ pub(super) fn read(cx: &mut Context<'_>, root: &Item<'_>) -> Option<NodeConfig> 
     section.get("$schema");
     controller(cx, &mut section);
     let mut node = NodeConfig::default();
-    let globals = wampd(cx, &mut section, &mut node);
-    let mut sources = lint::Sources::default();
+    wampd(cx, &mut section, &mut node);
     if let Some(item) = section.require(cx, "workers", "add a list with one worker of type router") {
-        workers(cx, &item, &globals, &mut node, &mut sources);
+        workers(cx, &item, &mut node);
     }
     section.finish(cx);
-    lint::check(cx, &node, &sources);
+    lint::check(cx, &node);
     Some(node)
 }
 
@@ -73,29 +64,23 @@ fn controller(cx: &mut Context<'_>, section: &mut Section<'_>) {
     controller.finish(cx);
 }
 
-fn wampd(cx: &mut Context<'_>, section: &mut Section<'_>, node: &mut NodeConfig) -> Globals {
-    let mut globals = Globals { script_limits: ScriptLimits::default() };
-    let Some(mut wampd) = section.get("wampd").and_then(|item| item.map(cx)) else { return globals };
+fn wampd(cx: &mut Context<'_>, section: &mut Section<'_>, node: &mut NodeConfig) {
+    let Some(mut wampd) = section.get("wampd").and_then(|item| item.map(cx)) else { return };
     if let Some(mut section) = wampd.get("limits").and_then(|item| item.map(cx)) {
-        limits::read(cx, &mut section, limits::ROUTER, &mut node.limits);
-        limits::read(cx, &mut section, limits::NODE, &mut node.node_limits);
+        limits::read(cx, &mut section, limits::ROUTER, &mut node.router.limits);
+        limits::read(cx, &mut section, limits::NODE, &mut node.limits);
         section.finish(cx);
     }
     if let Some(mut section) = wampd.get("script_limits").and_then(|item| item.map(cx)) {
-        limits::read(cx, &mut section, limits::SCRIPT, &mut globals.script_limits);
+        let mut script_limits = cx.script_limits;
+        limits::read(cx, &mut section, limits::SCRIPT, &mut script_limits);
+        cx.script_limits = script_limits;
         section.finish(cx);
     }
     wampd.finish(cx);
-    globals
 }
 
-fn workers(
-    cx: &mut Context<'_>,
-    item: &Item<'_>,
-    globals: &Globals,
-    node: &mut NodeConfig,
-    sources: &mut lint::Sources,
-) {
+fn workers(cx: &mut Context<'_>, item: &Item<'_>, node: &mut NodeConfig) {
     let workers = item.list(cx).unwrap_or_default();
     if workers.is_empty() && matches!(item.node.kind, Kind::List(_)) {
         cx.error(&item.place, "there is no worker", "add one of type router");
@@ -111,7 +96,7 @@ fn workers(
                     let message = "router workers are merged into one process";
                     cx.warn(&worker.place, message, "their realms are served on all transports");
                 }
-                router(cx, section, globals, node, sources);
+                router(cx, section, node);
             }
             Some(other) => cx.error(&kind.place, format!("workers of type {other} are not supported"), instead(other)),
             None => {}
@@ -130,13 +115,7 @@ fn instead(kind: &str) -> &'static str {
     }
 }
 
-fn router(
-    cx: &mut Context<'_>,
-    mut section: Section<'_>,
-    globals: &Globals,
-    node: &mut NodeConfig,
-    sources: &mut lint::Sources,
-) {
+fn router(cx: &mut Context<'_>, mut section: Section<'_>, node: &mut NodeConfig) {
     section.get("id");
     if let Some(mut options) = section.get("options").and_then(|item| item.map(cx)) {
         let python = "there is no Python in this process";
@@ -168,14 +147,14 @@ fn router(
     );
     if let Some(item) = section.get("realms") {
         for realm in item.list(cx).unwrap_or_default() {
-            if let Some(realm) = realm::read(cx, &realm, &node.realms, sources) {
-                node.realms.push(realm);
+            if let Some(realm) = realm::read(cx, &realm, &node.router.realms) {
+                node.router.realms.push(realm);
             }
         }
     }
     if let Some(item) = section.get("transports") {
         for transport in item.list(cx).unwrap_or_default() {
-            if let Some(transport) = transport::read(cx, &transport, globals, sources) {
+            if let Some(transport) = transport::read(cx, &transport) {
                 node.transports.push(transport);
             }
         }

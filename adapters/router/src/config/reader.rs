@@ -1,8 +1,10 @@
 //! Reading typed values out of the tree: every finding is recorded and reading goes on.
 
+use super::lint::Sources;
 use super::report::{Problem, Report, Severity};
 use super::secret::Secret;
 use super::tree::{Entry, Kind, Node, Position};
+use crate::authn::script::ScriptLimits;
 use core::ops::RangeInclusive;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,9 +22,19 @@ pub struct Surroundings<'a> {
 pub(super) struct Context<'a> {
     pub(super) report: Report,
     pub(super) surroundings: &'a Surroundings<'a>,
+    pub(super) script_limits: ScriptLimits,
+    /// What is checked at the end.
+    pub(super) sources: Sources,
+    /// The longest time for the opening handshake that the services of the transport being read ask for.
+    pub(super) open_timeout: Option<Duration>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    pub(super) fn new(file: &str, surroundings: &'a Surroundings<'a>) -> Self {
+        let (report, script_limits) = (Report::new(file), ScriptLimits::default());
+        Self { report, surroundings, script_limits, sources: Sources::default(), open_timeout: None }
+    }
+
     pub(super) fn resolve(&self, path: &str) -> PathBuf {
         self.surroundings.folder.join(path)
     }
@@ -257,17 +269,6 @@ impl<'t> Section<'t> {
         default: u64,
     ) -> u64 {
         self.get(key).and_then(|item| item.integer(cx, range, unit)).unwrap_or(default)
-    }
-
-    /// A duration given in milliseconds.
-    pub(super) fn millis(
-        &mut self,
-        cx: &mut Context<'_>,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-        default: u64,
-    ) -> Duration {
-        Duration::from_millis(self.integer(cx, key, range, "ms", default))
     }
 
     pub(super) fn name(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<String> {

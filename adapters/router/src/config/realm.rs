@@ -1,85 +1,15 @@
 //! Realms, roles and permissions.
 
-use super::lint::Sources;
 use super::reader::{Context, Item, Place, Section};
-use wampd_core::router::RequestIdCheck;
+use wampd_core::router::{Allow, Disclose, Permissions, RealmConfig, RequestIdCheck, RoleConfig, Rule};
 use wampd_core::uri::{MatchPolicy, Uri, UriRule};
 
-/// A realm.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RealmConfig {
-    /// `name`.
-    pub name: Uri,
-    /// `roles`; names are unique.
-    pub roles: Vec<RoleConfig>,
-    /// `options.uri_check`: `strict` (the default, as with Crossbar.io) or `loose`.
-    pub uri_rule: UriRule,
-    /// `wampd.request_ids`: `strict`, `warn` (the default) or `off`.
-    pub request_ids: RequestIdCheck,
-}
-
-/// A role and what it may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoleConfig {
-    /// `name`.
-    pub name: String,
-    /// `permissions`, unique by URI and match policy; without one nothing is allowed.
-    pub permissions: Vec<Permission>,
-}
-
-/// What sessions of a role may do with the URIs that match.
-///
-/// Among the rules that match, an exact one wins, then the most specific wildcard, then the longest prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Permission {
-    /// `uri`, without the stars of the starred form.
-    pub uri: Uri,
-    /// `match`; if absent, stars in `uri` say it: one at the end is a prefix, otherwise each stands for a component.
-    pub matching: MatchPolicy,
-    /// `allow`; everything defaults to false.
-    pub allow: Allow,
-    /// `disclose`; everything defaults to false.
-    pub disclose: Disclose,
-    /// `cache`. Static rules are compiled once, so it changes nothing.
-    pub cache: bool,
-}
-
-/// Which actions a rule allows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Allow {
-    /// CALL.
-    pub call: bool,
-    /// REGISTER.
-    pub register: bool,
-    /// PUBLISH.
-    pub publish: bool,
-    /// SUBSCRIBE.
-    pub subscribe: bool,
-}
-
-/// Whose identity the other side is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Disclose {
-    /// The caller's, to callees.
-    pub caller: bool,
-    /// The publisher's, to subscribers.
-    pub publisher: bool,
-}
-
-pub(super) fn read(
-    cx: &mut Context<'_>,
-    item: &Item<'_>,
-    others: &[RealmConfig],
-    sources: &mut Sources,
-) -> Option<RealmConfig> {
+pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>, others: &[RealmConfig]) -> Option<RealmConfig> {
     let mut section = item.map(cx)?;
     let name = section.require(cx, "name", "the name that clients join").and_then(|item| name(cx, &item, others));
-    let mut realm = RealmConfig {
-        name: name.clone().unwrap_or_default(),
-        roles: Vec::new(),
-        uri_rule: UriRule::Strict,
-        request_ids: RequestIdCheck::default(),
-    };
+    let mut realm = RealmConfig::new(name.clone().unwrap_or_default(), Vec::new());
+    // As with Crossbar.io.
+    realm.uri_rule = UriRule::Strict;
     options(cx, &mut section, &mut realm);
     if let Some(item) = section.get("roles") {
         for item in item.list(cx).unwrap_or_default() {
@@ -93,7 +23,7 @@ pub(super) fn read(
     section.refuse(cx, &[("store", "remove it: event history is not supported yet")]);
     section.finish(cx);
     name?;
-    sources.realms.push((realm.name.clone(), item.place.clone()));
+    cx.sources.realms.push((realm.name.clone(), item.place.clone()));
     Some(realm)
 }
 
@@ -141,7 +71,7 @@ fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<Ro
         }
         Some(name)
     });
-    let mut permissions: Vec<(Permission, Place)> = Vec::new();
+    let mut permissions: Vec<(Rule, Place)> = Vec::new();
     if let Some(item) = section.get("permissions") {
         for item in item.list(cx).unwrap_or_default() {
             if let Some(permission) = permission(cx, &item, realm.uri_rule) {
@@ -159,12 +89,19 @@ fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<Ro
         ],
     );
     section.finish(cx);
-    Some(RoleConfig { name: name?, permissions: permissions.into_iter().map(|(permission, _)| permission).collect() })
+    let rules = permissions.into_iter().map(|(rule, _)| rule).collect();
+    match Permissions::new(rules) {
+        Ok(permissions) => Some(RoleConfig { name: name?, permissions }),
+        Err(contradiction) => {
+            cx.error(&item.place, contradiction.to_string(), "keep the one you mean");
+            None
+        }
+    }
 }
 
 /// Two rules for the same URIs: one of them could never count.
-fn add(cx: &mut Context<'_>, permissions: &mut Vec<(Permission, Place)>, new: Permission, place: Place) {
-    let same = |(old, _): &&(Permission, Place)| old.uri == new.uri && old.matching == new.matching;
+fn add(cx: &mut Context<'_>, permissions: &mut Vec<(Rule, Place)>, new: Rule, place: Place) {
+    let same = |(old, _): &&(Rule, Place)| old.uri == new.uri && old.matching == new.matching;
     match permissions.iter().find(same) {
         None => permissions.push((new, place)),
         Some((old, first)) => {
@@ -181,7 +118,7 @@ fn add(cx: &mut Context<'_>, permissions: &mut Vec<(Permission, Place)>, new: Pe
     }
 }
 
-fn permission(cx: &mut Context<'_>, item: &Item<'_>, rule: UriRule) -> Option<Permission> {
+fn permission(cx: &mut Context<'_>, item: &Item<'_>, rule: UriRule) -> Option<Rule> {
     let mut section = item.map(cx)?;
     let uri = section.require(cx, "uri", "the URI or pattern that the rule is for");
     let policies =
@@ -200,11 +137,11 @@ fn permission(cx: &mut Context<'_>, item: &Item<'_>, rule: UriRule) -> Option<Pe
         None => starred(text),
     };
     lint_pattern(cx, &uri.place, &pattern, matching, rule, allow);
-    Some(Permission { uri: Uri::from(pattern), matching, allow, disclose, cache })
+    Some(Rule { uri: Uri::from(pattern), matching, allow, disclose, cache })
 }
 
 fn allow(cx: &mut Context<'_>, section: &mut Section<'_>) -> Allow {
-    let Some(mut section) = section.get("allow").and_then(|item| item.map(cx)) else { return Allow::default() };
+    let Some(mut section) = section.get("allow").and_then(|item| item.map(cx)) else { return Allow::NONE };
     let allow = Allow {
         call: section.bool(cx, "call", false),
         register: section.bool(cx, "register", false),

@@ -10,6 +10,6 @@ fn the_example_loads() {
         0,
         "{report}"
     );
-    assert_eq!(node.realms.len(), 1);
+    assert_eq!(node.router.realms.len(), 1);
     assert_eq!(node.transports.len(), 2);
 }

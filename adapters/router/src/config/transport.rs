@@ -2,61 +2,41 @@
 
 use super::auth::{self, AuthConfig};
 use super::endpoint::{self, Endpoint};
-use super::lint::Sources;
-use super::node::Globals;
 use super::reader::{Context, Item, Section};
-use super::web::{self, HttpConfig, PathService, Route};
+use super::web::{self, PathService, Route, Routes};
 use super::websocket::{self, WebSocketConfig};
-use std::time::Duration;
-use wampd_core::codec::Format;
+use std::sync::Arc;
+use wampd_wire::{HttpOptions, MaxLength, RawSocketOptions, ServerOptions};
 
 /// RawSocket announces lengths as powers of two from 2^9 to 2^24.
 const RAWSOCKET_SIZES: core::ops::RangeInclusive<u64> = 512..=16 << 20;
 
 /// A transport.
 ///
-/// All types of the configuration come down to this: `web` and `websocket` have only `http`, `rawsocket` only
-/// `rawsocket`, `universal` has both and tells them apart by the first byte.
+/// All types of the configuration come down to this: `web` and `websocket` have only routes, `rawsocket` only
+/// RawSocket, `universal` has both and tells them apart by the first byte.
 #[derive(Clone, Debug)]
 pub struct TransportConfig {
     /// `id`.
     pub id: Option<String>,
     /// `endpoint`.
     pub endpoint: Endpoint,
-    /// WAMP over RawSocket.
-    pub rawsocket: Option<RawSocketConfig>,
-    /// WAMP over WebSocket, and files, by path.
-    pub http: Option<HttpConfig>,
+    /// What is spoken there. `open_timeout` is the longest `open_handshake_timeout` of the WebSocket services and
+    /// `handshake_timeout` of RawSocket; RawSocket's `options` are `max_message_size`, `auto_ping_interval`,
+    /// `auto_ping_timeout` and `max_ping_size`. What is not given has the default of [`ServerOptions`].
+    pub server: Arc<ServerOptions>,
+    /// Who may join over RawSocket; there if `server.rawsocket` is.
+    pub rawsocket_auth: Option<AuthConfig>,
+    /// What is served over HTTP; used if `server.http` is there.
+    pub routes: Routes,
 }
 
-/// A RawSocket service.
-#[derive(Clone, Debug)]
-pub struct RawSocketConfig {
-    /// `serializers`. Default: all.
-    pub formats: Vec<Format>,
-    /// `max_message_size` in bytes, a power of two from 512 to 16 MiB: the longest message accepted. Default 1 MiB.
-    pub max_message_size: usize,
-    /// `auto_ping_interval` in milliseconds; `None` (0) is off. Default 10 s.
-    pub auto_ping_interval: Option<Duration>,
-    /// `auto_ping_timeout` in milliseconds: time for the pong. Default 10 s.
-    pub auto_ping_timeout: Duration,
-    /// `handshake_timeout` in milliseconds: time for the client's first four bytes. Default 10 s.
-    pub handshake_timeout: Duration,
-    /// `auth`.
-    pub auth: AuthConfig,
-}
-
-pub(super) fn read(
-    cx: &mut Context<'_>,
-    item: &Item<'_>,
-    globals: &Globals,
-    sources: &mut Sources,
-) -> Option<TransportConfig> {
+pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TransportConfig> {
     let mut section = item.map(cx)?;
     let kind = section.require(cx, "type", "web, websocket, rawsocket or universal")?;
     let id = section.get("id").and_then(|item| {
         let id = item.name(cx)?;
-        sources.transport_ids.push((id.clone(), item.place));
+        cx.sources.transport_ids.push((id.clone(), item.place));
         Some(id)
     });
     let name = kind.str(cx)?;
@@ -74,20 +54,22 @@ pub(super) fn read(
     if let (Some(endpoint), Some(item)) = (&endpoint, section.get("endpoint")) {
         let any_port = matches!(endpoint, Endpoint::Tcp { address, .. } if address.port() == 0);
         if !any_port {
-            sources.endpoints.push((without_backlog(endpoint), item.place));
+            cx.sources.endpoints.push((without_backlog(endpoint), item.place));
         }
     }
-    let (rawsocket, http) = match name {
-        "web" => {
-            let http = web::read(cx, &mut section, globals, sources);
-            section.finish(cx);
-            (None, Some(http))
-        }
-        "websocket" => (None, Some(everywhere(websocket::read(cx, section, globals, sources)))),
-        "rawsocket" => (Some(raw(cx, section, globals, sources)), None),
-        _ => universal(cx, section, globals, sources),
+    cx.open_timeout = None;
+    let (rawsocket, routes) = match name {
+        "web" => (None, Some(web::read(cx, section))),
+        "websocket" => (None, Some((HttpOptions::default(), everywhere(websocket::read(cx, section))))),
+        "rawsocket" => (Some(raw(cx, section)), None),
+        _ => universal(cx, section),
     };
-    Some(TransportConfig { id, endpoint: endpoint?, rawsocket, http })
+    let (rawsocket, rawsocket_auth) = rawsocket.unzip();
+    let (http, routes) = routes.unzip();
+    let mut server = ServerOptions { http, rawsocket, ..ServerOptions::default() };
+    server.open_timeout = cx.open_timeout.take().unwrap_or(server.open_timeout);
+    let routes = routes.unwrap_or_default();
+    Some(TransportConfig { id, endpoint: endpoint?, server: Arc::new(server), rawsocket_auth, routes })
 }
 
 /// The place alone: two endpoints clash whatever their backlogs.
@@ -99,70 +81,53 @@ fn without_backlog(endpoint: &Endpoint) -> Endpoint {
 }
 
 /// A transport of type `websocket` answers on every path.
-fn everywhere(service: WebSocketConfig) -> HttpConfig {
-    HttpConfig { routes: vec![Route { path: "/".to_owned(), service: PathService::WebSocket(Box::new(service)) }] }
+fn everywhere(service: WebSocketConfig) -> Routes {
+    Routes { routes: vec![Route { path: "/".to_owned(), service: PathService::WebSocket(Box::new(service)) }] }
 }
 
-fn raw(cx: &mut Context<'_>, mut section: Section<'_>, globals: &Globals, sources: &mut Sources) -> RawSocketConfig {
-    let formats = websocket::formats(cx, &mut section);
-    let auth = auth::read(cx, &mut section, globals, sources);
-    let mut max_message_size = max_message_size(cx, &mut section);
-    let mut options = section.get("options").and_then(|item| item.map(cx));
-    let (mut interval, mut timeout, mut handshake) = (10_000, 10_000, 10_000);
-    if let Some(options) = &mut options {
-        const MINUTES_10: u64 = 600_000;
-        if options.has("max_message_size") {
-            max_message_size = self::max_message_size(cx, options);
-        }
-        interval = options.integer(cx, "auto_ping_interval", 0..=24 * 6 * MINUTES_10, "ms", interval);
-        timeout = options.integer(cx, "auto_ping_timeout", 10..=MINUTES_10, "ms", timeout);
-        handshake = options.integer(cx, "handshake_timeout", 10..=MINUTES_10, "ms", handshake);
-    }
-    if let Some(options) = options {
+fn raw(cx: &mut Context<'_>, mut section: Section<'_>) -> (RawSocketOptions, AuthConfig) {
+    let mut raw = RawSocketOptions::default();
+    raw.formats = websocket::formats(cx, &mut section).unwrap_or(raw.formats);
+    let auth = auth::read(cx, &mut section);
+    max_message_size(cx, &mut section, &mut raw.max_message);
+    if let Some(mut options) = section.get("options").and_then(|item| item.map(cx)) {
+        max_message_size(cx, &mut options, &mut raw.max_message);
+        raw.ping = websocket::ping(cx, &mut options, raw.ping);
+        raw.max_ping = options.integer(cx, "max_ping_size", 0..=65_536, "bytes", raw.max_ping as u64) as usize;
+        websocket::opening(cx, &mut options, "handshake_timeout");
         options.finish(cx);
     }
     section.ignore(cx, &[("debug", "set the log level")]);
     section.finish(cx);
-    RawSocketConfig {
-        formats,
-        max_message_size,
-        auto_ping_interval: Some(Duration::from_millis(interval)).filter(|interval| !interval.is_zero()),
-        auto_ping_timeout: Duration::from_millis(timeout),
-        handshake_timeout: Duration::from_millis(handshake),
-        auth,
-    }
+    (raw, auth)
 }
 
-fn max_message_size(cx: &mut Context<'_>, section: &mut Section<'_>) -> usize {
-    const DEFAULT: u64 = 1 << 20;
-    let Some(item) = section.get("max_message_size") else { return DEFAULT as usize };
-    let size = item.integer(cx, RAWSOCKET_SIZES, "bytes").unwrap_or(DEFAULT);
-    let announced = 1 << size.ilog2();
+fn max_message_size(cx: &mut Context<'_>, section: &mut Section<'_>, limit: &mut MaxLength) {
+    let Some(item) = section.get("max_message_size") else { return };
+    let Some(size) = item.integer(cx, RAWSOCKET_SIZES, "bytes") else { return };
+    *limit = MaxLength::at_most(size as usize);
+    let announced = limit.bytes() as u64;
     if announced != size {
         let hint = "RawSocket announces powers of two";
         cx.warn(&item.place, format!("{size} is rounded down to {announced}"), hint);
     }
-    announced as usize
 }
 
-fn universal(
-    cx: &mut Context<'_>,
-    mut section: Section<'_>,
-    globals: &Globals,
-    sources: &mut Sources,
-) -> (Option<RawSocketConfig>, Option<HttpConfig>) {
+/// What a universal transport serves: RawSocket with who may join, and HTTP.
+type Universal = (Option<(RawSocketOptions, AuthConfig)>, Option<(HttpOptions, Routes)>);
+
+fn universal(cx: &mut Context<'_>, mut section: Section<'_>) -> Universal {
     let rawsocket = section.get("rawsocket").and_then(|item| {
         let section = item.map(cx)?;
-        Some(raw(cx, section, globals, sources))
+        Some(raw(cx, section))
     });
-    let mut http: Option<HttpConfig> = None;
-    if let Some(mut section) = section.get("web").and_then(|item| item.map(cx)) {
-        http = Some(web::read(cx, &mut section, globals, sources));
-        section.finish(cx);
+    let mut http: Option<(HttpOptions, Routes)> = None;
+    if let Some(item) = section.get("web") {
+        http = item.map(cx).map(|section| web::read(cx, section));
     }
     if let Some(item) = section.get("websocket") {
-        let routes = &mut http.get_or_insert_default().routes;
-        for route in web::websocket_paths(cx, &item, globals, sources) {
+        let routes = &mut http.get_or_insert_default().1.routes;
+        for route in web::websocket_paths(cx, &item) {
             if routes.iter().any(|other| other.path == route.path) {
                 let message = format!("the path {} is already served by web", route.path);
                 cx.error(&item.place, message, "remove one of the two");

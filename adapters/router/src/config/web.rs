@@ -1,12 +1,11 @@
 //! What a transport serves over HTTP: WebSocket and files, by path.
 
-use super::lint::Sources;
-use super::node::Globals;
 use super::reader::{Context, Item, Section};
 use super::websocket::{self, WebSocketConfig};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use wampd_wire::HttpOptions;
 
 /// Path services of Crossbar.io that this router does not have, with what to do instead.
 const OTHER_SERVICES: &[(&str, &str)] = &[
@@ -28,18 +27,18 @@ const OTHER_SERVICES: &[(&str, &str)] = &[
     ("catalog", "remove it"),
 ];
 
-/// What is served over HTTP.
+/// What is served over HTTP, by path.
 #[derive(Clone, Debug, Default)]
-pub struct HttpConfig {
-    /// The routes, longest first, so that the first that matches is the one.
+pub struct Routes {
+    /// The routes, longest path first, so that the first that matches is the one.
     pub routes: Vec<Route>,
 }
 
-impl HttpConfig {
+impl Routes {
     /// The route for the path of a request (without query), and what of the path is left below it.
     ///
     /// A route matches whole components: `/ws` matches `/ws` and `/ws/a`, not `/wsa`.
-    pub fn route<'p>(&self, path: &'p str) -> Option<(&Route, &'p str)> {
+    pub fn find<'p>(&self, path: &'p str) -> Option<(&Route, &'p str)> {
         self.routes.iter().find_map(|route| {
             let rest = path.strip_prefix(route.path.trim_end_matches('/'))?;
             (rest.is_empty() || rest.starts_with('/')).then_some((route, rest))
@@ -81,36 +80,36 @@ pub struct StaticConfig {
     pub default_file: String,
 }
 
-/// Reads `paths` and `options` of a web transport.
-pub(super) fn read(
-    cx: &mut Context<'_>,
-    section: &mut Section<'_>,
-    globals: &Globals,
-    sources: &mut Sources,
-) -> HttpConfig {
+/// Reads `paths` and `options` of a web transport; finishes it.
+pub(super) fn read(cx: &mut Context<'_>, mut section: Section<'_>) -> (HttpOptions, Routes) {
     let mut routes = Vec::new();
     if let Some(item) = section.require(cx, "paths", "a mapping from path to service") {
-        paths(cx, &item, "", globals, sources, &mut routes);
+        paths(cx, &item, "", &mut routes);
     }
+    by_length(&mut routes);
+    let mut http = HttpOptions::default();
     if let Some(mut options) = section.get("options").and_then(|item| item.map(cx)) {
-        let reason = "requests are not logged with more than their outcome";
-        options.ignore(cx, &[("access_log", reason), ("display_tracebacks", "there are no tracebacks")]);
+        let default = http.max_head as u64;
+        http.max_head = options.integer(cx, "max_head_size", 1_024..=1 << 20, "bytes", default) as usize;
         options.fixed(cx, "hsts", false, "there is no TLS; set the header in the proxy that ends TLS");
-        options.ignore(cx, &[("hsts_max_age", "there is no TLS"), ("client_timeout", "see open_handshake_timeout")]);
+        options.ignore(
+            cx,
+            &[
+                ("access_log", "requests are logged with their outcome only"),
+                ("display_tracebacks", "there are no tracebacks"),
+                ("hsts_max_age", "there is no TLS"),
+                ("client_timeout", "see open_handshake_timeout of the WebSocket services"),
+            ],
+        );
         options.refuse(cx, &[("hixie76_aware", "remove it: the protocol is gone")]);
         options.finish(cx);
     }
-    by_length(&mut routes);
-    HttpConfig { routes }
+    section.finish(cx);
+    (http, Routes { routes })
 }
 
 /// Reads the `websocket` part of a universal transport: a mapping from path to WebSocket service.
-pub(super) fn websocket_paths(
-    cx: &mut Context<'_>,
-    item: &Item<'_>,
-    globals: &Globals,
-    sources: &mut Sources,
-) -> Vec<Route> {
+pub(super) fn websocket_paths(cx: &mut Context<'_>, item: &Item<'_>) -> Vec<Route> {
     let mut routes = Vec::new();
     let Some(section) = item.map(cx) else { return routes };
     for (key, item) in section.items() {
@@ -122,7 +121,7 @@ pub(super) fn websocket_paths(
             cx.error(&kind.place, "only WebSocket services are here", "put other services under web.paths");
             continue;
         }
-        let service = PathService::WebSocket(Box::new(websocket::read(cx, section, globals, sources)));
+        let service = PathService::WebSocket(Box::new(websocket::read(cx, section)));
         routes.push(Route { path, service });
     }
     by_length(&mut routes);
@@ -134,14 +133,7 @@ pub(super) fn by_length(routes: &mut [Route]) {
     routes.sort_by_key(|route| core::cmp::Reverse(route.path.trim_end_matches('/').len()));
 }
 
-fn paths(
-    cx: &mut Context<'_>,
-    item: &Item<'_>,
-    under: &str,
-    globals: &Globals,
-    sources: &mut Sources,
-    routes: &mut Vec<Route>,
-) {
+fn paths(cx: &mut Context<'_>, item: &Item<'_>, under: &str, routes: &mut Vec<Route>) {
     let Some(section) = item.map(cx) else { return };
     for (key, item) in section.items() {
         let Some(path) = path(cx, &item, under, key) else { continue };
@@ -150,7 +142,7 @@ fn paths(
         let Some(name) = kind.str(cx) else { continue };
         match name {
             "websocket" => {
-                let service = PathService::WebSocket(Box::new(websocket::read(cx, section, globals, sources)));
+                let service = PathService::WebSocket(Box::new(websocket::read(cx, section)));
                 routes.push(Route { path, service });
             }
             "static" => {
@@ -160,7 +152,7 @@ fn paths(
             }
             "path" => {
                 if let Some(item) = section.require(cx, "paths", "a mapping from path to service") {
-                    paths(cx, &item, path.trim_end_matches('/'), globals, sources, routes);
+                    paths(cx, &item, path.trim_end_matches('/'), routes);
                 }
                 section.finish(cx);
             }

@@ -1,97 +1,55 @@
 //! WAMP over WebSocket.
 
 use super::auth::{self, AuthConfig};
-use super::lint::Sources;
-use super::node::Globals;
-use super::reader::{Context, Section};
+use super::reader::{Context, Place, Section};
 use super::tree::Kind;
+use std::sync::Arc;
 use std::time::Duration;
 use wampd_core::codec::Format;
+use wampd_wire::{OriginPattern, OriginPolicy, PingOptions, Preference, Subprotocol, UpgradeOptions, WebSocketOptions};
 
 /// A WebSocket service.
 #[derive(Clone, Debug)]
 pub struct WebSocketConfig {
-    /// `serializers` in order of preference, each with its batched form. Default: CBOR, MsgPack, JSON.
-    pub formats: Vec<Format>,
-    /// `options`.
-    pub options: WebSocketOptions,
+    /// What it accepts: `serializers`, and of `options` `allowed_origins`, `allow_null_origin`,
+    /// `require_websocket_subprotocol`, `subprotocol_order`, `max_frame_size`, `max_message_size`,
+    /// `auto_ping_interval`, `auto_ping_timeout` and `close_handshake_timeout`.
+    ///
+    /// Each serializer includes its batched form. What is not given has the default of [`UpgradeOptions`].
+    pub upgrade: Arc<UpgradeOptions>,
     /// `auth`.
     pub auth: AuthConfig,
 }
 
-/// `options` of a WebSocket service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebSocketOptions {
-    /// `allowed_origins`: `*` stands for any text. Default: any origin.
-    pub allowed_origins: Vec<String>,
-    /// `allow_null_origin`: whether the origin may be `null`. Default true.
-    pub allow_null_origin: bool,
-    /// `require_websocket_subprotocol`: refuse clients that offer none. Otherwise they speak JSON. Default true.
-    pub require_subprotocol: bool,
-    /// `subprotocol_order`: `server` chooses by the order of `serializers`, `client` (default) by the client's.
-    pub server_order: bool,
-    /// `max_frame_size` in bytes. Default 1 MiB.
-    pub max_frame_size: usize,
-    /// `max_message_size` in bytes. Default 1 MiB.
-    pub max_message_size: usize,
-    /// `auto_ping_interval` in milliseconds; `None` (0) is off. Default 10 s.
-    pub auto_ping_interval: Option<Duration>,
-    /// `auto_ping_timeout` in milliseconds: time for the pong. Default 10 s.
-    pub auto_ping_timeout: Duration,
-    /// `open_handshake_timeout` in milliseconds: time for the HTTP request. Default 10 s.
-    pub open_handshake_timeout: Duration,
-    /// `close_handshake_timeout` in milliseconds: time for the peer's close frame. Default 5 s.
-    pub close_handshake_timeout: Duration,
-}
+/// Most time that a timeout may be set to, in milliseconds.
+pub(super) const MAX_TIMEOUT: u64 = 600_000;
 
-impl Default for WebSocketOptions {
-    fn default() -> Self {
-        Self {
-            allowed_origins: vec!["*".to_owned()],
-            allow_null_origin: true,
-            require_subprotocol: true,
-            server_order: false,
-            max_frame_size: 1 << 20,
-            max_message_size: 1 << 20,
-            auto_ping_interval: Some(Duration::from_secs(10)),
-            auto_ping_timeout: Duration::from_secs(10),
-            open_handshake_timeout: Duration::from_secs(10),
-            close_handshake_timeout: Duration::from_secs(5),
-        }
-    }
-}
+/// Longest time between pings in milliseconds.
+const MAX_PING_INTERVAL: u64 = 24 * 3_600_000;
 
 /// Reads the keys of a WebSocket service from the mapping they share with the path or transport; finishes it.
-pub(super) fn read(
-    cx: &mut Context<'_>,
-    mut section: Section<'_>,
-    globals: &Globals,
-    sources: &mut Sources,
-) -> WebSocketConfig {
-    let formats = formats(cx, &mut section);
-    let auth = auth::read(cx, &mut section, globals, sources);
-    let options = match section.get("options").and_then(|item| item.map(cx)) {
-        Some(section) => options(cx, section),
-        None => WebSocketOptions::default(),
-    };
+///
+/// `open_handshake_timeout` raises that of the transport: which service is meant is known only when the request is here.
+pub(super) fn read(cx: &mut Context<'_>, mut section: Section<'_>) -> WebSocketConfig {
+    let mut upgrade = UpgradeOptions::default();
+    if let Some(formats) = formats(cx, &mut section) {
+        let both = |format| Subprotocol::ALL.into_iter().filter(move |protocol| protocol.format() == format);
+        upgrade.subprotocols = formats.into_iter().flat_map(both).collect();
+    }
+    let auth = auth::read(cx, &mut section);
+    if let Some(section) = section.get("options").and_then(|item| item.map(cx)) {
+        options(cx, section, &mut upgrade);
+    }
     section.ignore(cx, &[("url", "clients find the service by host, port and path"), ("debug", "set the log level")]);
-    section.refuse(
-        cx,
-        &[
-            ("cookie", "remove it: cookies are not supported"),
-            ("user_agent", "remove it"),
-            ("enable_webstatus", "remove it: there is no status page"),
-        ],
-    );
+    section.refuse(cx, &[("cookie", "remove it: cookies are not supported"), ("user_agent", "remove it")]);
     section.finish(cx);
-    WebSocketConfig { formats, options, auth }
+    WebSocketConfig { upgrade: Arc::new(upgrade), auth }
 }
 
 /// Reads `serializers` of WebSocket and RawSocket.
-pub(super) fn formats(cx: &mut Context<'_>, section: &mut Section<'_>) -> Vec<Format> {
-    let all = vec![Format::Cbor, Format::MsgPack, Format::Json];
-    let Some(item) = section.get("serializers") else { return all };
-    let Some(items) = item.list(cx) else { return all };
+pub(super) fn formats(cx: &mut Context<'_>, section: &mut Section<'_>) -> Option<Vec<Format>> {
+    let item = section.get("serializers")?;
+    let items = item.list(cx)?;
     let mut formats = Vec::new();
     for item in &items {
         let Some(name) = item.str(cx) else { continue };
@@ -119,38 +77,56 @@ pub(super) fn formats(cx: &mut Context<'_>, section: &mut Section<'_>) -> Vec<Fo
     if items.is_empty() {
         cx.error(&item.place, "no serializer is given, so nobody could connect", "remove the key for all of them");
     }
-    formats
+    Some(formats)
 }
 
-fn options(cx: &mut Context<'_>, mut section: Section<'_>) -> WebSocketOptions {
-    const MAX_SIZE: u64 = 64 << 20;
-    const MINUTES_10: u64 = 600_000;
-    let default = WebSocketOptions::default();
-    let options = WebSocketOptions {
-        allowed_origins: origins(cx, &mut section).unwrap_or(default.allowed_origins),
-        allow_null_origin: section.bool(cx, "allow_null_origin", default.allow_null_origin),
-        require_subprotocol: section.bool(cx, "require_websocket_subprotocol", default.require_subprotocol),
-        server_order: section
-            .get("subprotocol_order")
-            .and_then(|item| item.one_of(cx, &[("client", false), ("server", true)]))
-            .unwrap_or(default.server_order),
-        max_frame_size: size(cx, &mut section, "max_frame_size", MAX_SIZE, default.max_frame_size),
-        max_message_size: size(cx, &mut section, "max_message_size", MAX_SIZE, default.max_message_size),
-        auto_ping_interval: Some(section.millis(cx, "auto_ping_interval", 0..=24 * 6 * MINUTES_10, 10_000))
-            .filter(|interval| !interval.is_zero()),
-        auto_ping_timeout: section.millis(cx, "auto_ping_timeout", 10..=MINUTES_10, 10_000),
-        open_handshake_timeout: section.millis(cx, "open_handshake_timeout", 10..=MINUTES_10, 10_000),
-        close_handshake_timeout: section.millis(cx, "close_handshake_timeout", 10..=MINUTES_10, 5_000),
-    };
-    if options.max_frame_size > options.max_message_size
-        && let Some(item) = section.get("max_frame_size")
+fn options(cx: &mut Context<'_>, mut section: Section<'_>, upgrade: &mut UpgradeOptions) {
+    origins(cx, &mut section, &mut upgrade.origins);
+    upgrade.require_subprotocol = section.bool(cx, "require_websocket_subprotocol", upgrade.require_subprotocol);
+    if let Some(item) = section.get("subprotocol_order") {
+        let orders = [("client", Preference::Client), ("server", Preference::Server)];
+        upgrade.preference = item.one_of(cx, &orders).unwrap_or_default();
+    }
+    let mut websocket = WebSocketOptions::default();
+    size(cx, &mut section, "max_frame_size", &mut websocket.max_frame);
+    size(cx, &mut section, "max_message_size", &mut websocket.max_message);
+    websocket.ping = ping(cx, &mut section, websocket.ping);
+    duration(cx, &mut section, "close_handshake_timeout", &mut websocket.close_timeout);
+    if let Some(item) = section.get("max_frame_size")
+        && websocket.max_frame > websocket.max_message
     {
         let hint = "a message is at least one frame: raise max_message_size or lower max_frame_size";
         cx.warn(&item.place, "more than max_message_size, which is what counts", hint);
     }
+    upgrade.websocket = Arc::new(websocket);
+    opening(cx, &mut section, "open_handshake_timeout");
     without_effect(cx, &mut section);
     section.finish(cx);
-    options
+}
+
+/// A timeout of the opening handshake: the longest of a transport counts.
+pub(super) fn opening(cx: &mut Context<'_>, section: &mut Section<'_>, key: &'static str) {
+    if let Some(ms) = section.get(key).and_then(|item| item.integer(cx, 10..=MAX_TIMEOUT, "ms")) {
+        cx.open_timeout = cx.open_timeout.max(Some(Duration::from_millis(ms)));
+    }
+}
+
+/// `auto_ping_interval` (0 is off) and `auto_ping_timeout`.
+pub(super) fn ping(cx: &mut Context<'_>, section: &mut Section<'_>, default: PingOptions) -> PingOptions {
+    let mut ping = default;
+    if let Some(item) = section.get("auto_ping_interval")
+        && let Some(ms) = item.integer(cx, 0..=MAX_PING_INTERVAL, "ms")
+    {
+        ping.interval = (ms > 0).then(|| Duration::from_millis(ms));
+    }
+    duration(cx, section, "auto_ping_timeout", &mut ping.timeout);
+    ping
+}
+
+fn duration(cx: &mut Context<'_>, section: &mut Section<'_>, key: &'static str, value: &mut Duration) {
+    if let Some(ms) = section.get(key).and_then(|item| item.integer(cx, 10..=MAX_TIMEOUT, "ms")) {
+        *value = Duration::from_millis(ms);
+    }
 }
 
 /// Options of Crossbar.io that describe what happens here anyway, or that cannot be honoured.
@@ -187,20 +163,32 @@ fn without_effect(cx: &mut Context<'_>, section: &mut Section<'_>) {
     );
 }
 
-fn size(cx: &mut Context<'_>, section: &mut Section<'_>, key: &'static str, max: u64, default: usize) -> usize {
-    let Some(item) = section.get(key) else { return default };
+fn size(cx: &mut Context<'_>, section: &mut Section<'_>, key: &'static str, value: &mut usize) {
+    const MAX: u64 = 64 << 20;
+    let Some(item) = section.get(key) else { return };
     if matches!(item.node.kind, Kind::Int(0)) {
-        cx.error(&item.place, "0 (unlimited) is not supported: every size is bounded", format!("1 to {max} bytes"));
-        return default;
+        cx.error(&item.place, "0 (unlimited) is not supported: every size is bounded", format!("1 to {MAX} bytes"));
+    } else if let Some(size) = item.integer(cx, 1..=MAX, "bytes") {
+        *value = size as usize;
     }
-    item.integer(cx, 1..=max, "bytes").map_or(default, |n| n as usize)
 }
 
-fn origins(cx: &mut Context<'_>, section: &mut Section<'_>) -> Option<Vec<String>> {
-    let item = section.get("allowed_origins")?;
-    if let Kind::Text(text) = &item.node.kind {
-        return Some(text.split(',').map(|origin| origin.trim().to_owned()).collect());
+/// `allowed_origins`, a list or a string separated by commas, and `allow_null_origin`.
+fn origins(cx: &mut Context<'_>, section: &mut Section<'_>, policy: &mut OriginPolicy) {
+    policy.allow_null = section.bool(cx, "allow_null_origin", policy.allow_null);
+    let Some(item) = section.get("allowed_origins") else { return };
+    let texts: Vec<(String, Place)> = match &item.node.kind {
+        Kind::Text(text) => text.split(',').map(|text| (text.trim().to_owned(), item.place.clone())).collect(),
+        _ => {
+            let items = item.list(cx).unwrap_or_default().into_iter();
+            items.filter_map(|item| Some((item.str(cx)?.to_owned(), item.place))).collect()
+        }
+    };
+    policy.allowed = Vec::new();
+    for (text, place) in texts {
+        match OriginPattern::parse(&text) {
+            Ok(pattern) => policy.allowed.push(pattern),
+            Err(error) => cx.error(&place, format!("{text:?} is not a pattern of origins"), error.to_string()),
+        }
     }
-    let items = item.list(cx)?;
-    Some(items.iter().filter_map(|item| item.name(cx)).collect())
 }
