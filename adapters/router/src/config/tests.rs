@@ -1,15 +1,653 @@
 use super::*;
+use proptest::prelude::*;
+use std::time::Duration;
+use wampd_core::auth::{CraSecret, TicketDigest};
+use wampd_core::router::{Action, Permissions, RequestIdCheck};
+use wampd_core::uri::{MatchPolicy, UriRule};
+use wampd_wire::{Preference, Subprotocol};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/wampcra-function/config.json");
 
+type Parsed = Result<(NodeConfig, Report), Report>;
+
+/// Parses with the example's folder around and two environment variables set.
+fn read(text: &str, syntax: Syntax) -> Parsed {
+    let variable = |name: &str| match name {
+        "PORT" => Some("9090".to_owned()),
+        "JOES_SECRET" => Some("secret2".to_owned()),
+        _ => None,
+    };
+    let folder = Path::new(EXAMPLE).parent().expect("a folder");
+    parse("node", text, syntax, &Surroundings { folder, variable: &variable })
+}
+
+fn json(text: &str) -> Parsed {
+    read(text, Syntax::Json)
+}
+
+fn valid(parsed: Parsed) -> NodeConfig {
+    let (node, report) = parsed.unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(report.to_string(), "", "no warnings expected");
+    node
+}
+
+fn lines(report: &Report) -> Vec<String> {
+    report.to_string().lines().map(str::to_owned).collect()
+}
+
+fn errors(text: &str) -> Vec<String> {
+    lines(&json(text).expect_err("must be refused"))
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    lines(&json(text).unwrap_or_else(|report| panic!("{report}")).1)
+}
+
+/// A node with one realm with these roles, and one RawSocket transport with this `auth` if any.
+fn node_with(roles: &str, auth: &str) -> String {
+    let auth = if auth.is_empty() { String::new() } else { format!(", \"auth\": {auth}") };
+    format!(
+        r#"{{"version": 2, "workers": [{{"type": "router", "realms": [{{"name": "realm1", "roles": {roles}}}],
+        "transports": [{{"type": "rawsocket", "endpoint": {{"type": "tcp", "port": 8080}}{auth}}}]}}]}}"#
+    )
+}
+
+/// A node whose transports are these; the realm has the role `anonymous`.
+fn transports(list: &str) -> String {
+    format!(
+        r#"{{"version": 2, "workers": [{{"type": "router",
+        "realms": [{{"name": "realm1", "roles": [{{"name": "anonymous"}}]}}],
+        "transports": {list}}}]}}"#
+    )
+}
+
+const ANONYMOUS: &str = r#"[{"name": "anonymous"}]"#;
+
 #[test]
-fn the_example_loads() {
-    let (node, report) = load(Path::new(EXAMPLE)).unwrap_or_else(|report| panic!("{report}"));
+fn the_example_is_served_as_it_is() {
+    let (node, _) = load(Path::new(EXAMPLE)).unwrap_or_else(|report| panic!("{report}"));
+    let realm = &node.router.realms[0];
+    assert_eq!(realm.name.as_str(), "realm1");
+    assert_eq!((realm.uri_rule, realm.request_ids), (UriRule::Strict, RequestIdCheck::Warn));
+    let role = |name: &str| &realm.roles.iter().find(|role| role.name == name).expect("the role").permissions;
+    let may = |role: &Permissions, action, uri| role.decide(action, uri, MatchPolicy::Exact).allow;
+    for action in [Action::Call, Action::Register, Action::Publish, Action::Subscribe] {
+        assert!(may(role("backend"), action, "com.example.topic1"));
+        assert!(!may(role("backend"), action, "com.example.topic2"));
+    }
+    assert!(may(role("frontend"), Action::Call, "com.example.add2"));
+    assert!(may(role("frontend"), Action::Publish, "com.example.topic1"));
+    assert!(!may(role("frontend"), Action::Publish, "com.example.topic2"));
+    assert!(!may(role("frontend"), Action::Register, "com.example.mul2"));
+
+    let web = &node.transports[0];
+    assert_eq!(web.endpoint, Endpoint::Tcp { address: ([127, 0, 0, 1], 8080).into(), backlog: 1024 });
+    assert!(web.server.http.is_some() && web.server.rawsocket.is_none());
+    let Some((Route { service: PathService::WebSocket(ws), .. }, "")) = web.routes.find("/ws") else {
+        panic!("{web:?}")
+    };
+    let Some(Provider::Function(function)) = &ws.auth.wampcra else { panic!("{ws:?}") };
+    let grant = function.authenticator.authenticate(None, Some("joe"), &Default::default()).expect("known");
+    assert_eq!(grant.cra, Some(CraSecret::Plain("secret2".to_owned())));
+    assert_eq!(grant.role.as_deref(), Some("frontend"));
+}
+
+/// The configuration of the founding scenario in its original form: what it has beyond this router is refused, with
+/// the way to go, and nothing else is.
+#[test]
+fn a_crossbar_file_of_the_founding_scenario() {
+    let text = r#"{
+    "version": 2,
+    "controller": {},
+    "workers": [
+        {
+            "type": "router",
+            "options": {"pythonpath": [".."]},
+            "realms": [
+                {
+                    "name": "realm1",
+                    "roles": [
+                        {
+                            "name": "frontend",
+                            "permissions": [
+                                {
+                                    "uri": "com.example.add2",
+                                    "match": "exact",
+                                    "allow": {"call": true, "register": false, "publish": false, "subscribe": false},
+                                    "disclose": {"caller": false, "publisher": false},
+                                    "cache": true
+                                }
+                            ]
+                        }
+                    ]
+                }
+            ],
+            "transports": [
+                {
+                    "type": "web",
+                    "endpoint": {"type": "tcp", "port": 8080},
+                    "paths": {
+                        "/": {"type": "static", "directory": "../web"},
+                        "ws": {
+                            "type": "websocket",
+                            "auth": {
+                                "wampcra": {
+                                    "type": "function",
+                                    "create": "authenticator.create_authenticator",
+                                    "expose_controller": true,
+                                    "config": {"dbname": "foo"}
+                                }
+                            }
+                        }
+                    }
+                }
+            ],
+            "components": [
+                {"type": "class", "classname": "backend.BackendSession", "realm": "realm1", "role": "backend"}
+            ]
+        }
+    ]
+}"#;
+    let found: Vec<_> = errors(text).into_iter().filter(|line| !line.contains("there is no folder")).collect();
+    let ws = "workers[0].transports[0].paths.ws.auth.wampcra";
     assert_eq!(
-        report.warnings().filter(|problem| !problem.message.contains("there is no folder")).count(),
-        0,
-        "{report}"
+        found,
+        [
+            "node:7:25: warning: workers[0].options.pythonpath: ignored (there is no Python in this process)"
+                .to_owned(),
+            format!(
+                "node:38:37: error: {ws}.create: Python functions are not supported (authenticators are scripts here: \
+                 port the function and give its file as script, or serve it as a procedure and use type dynamic)"
+            ),
+            format!("node:39:37: warning: {ws}.expose_controller: ignored (a script has no controller)"),
+            "node:48:17: error: workers[0].components[0]: components inside the router are not supported (run it as a \
+             program of its own that connects as a client, with a user that has its role)"
+                .to_owned(),
+        ]
     );
-    assert_eq!(node.router.realms.len(), 1);
-    assert_eq!(node.transports.len(), 2);
+}
+
+#[test]
+fn everything_wrong_is_reported_at_once() {
+    let text = r#"{
+  "version": 3,
+  "extra": 1,
+  "workers": [
+    {"type": "container"},
+    {
+      "type": "router",
+      "realms": [
+        {"name": "r", "roles": [{"name": "a", "permissions": [{"uri": 1}, {"uri": "x", "match": "fuzzy"}]}, {"name": "a"}]},
+        {"name": "r"}
+      ],
+      "transports": [
+        {"type": "mqtt"},
+        {
+          "type": "web",
+          "endpoint": {"type": "tcp", "port": 65536, "tls": {}},
+          "paths": {
+            "ws": {"type": "websocket", "auth": {"scram": {}}, "serializers": ["ubjson"], "optionz": {}},
+            "lp": {"type": "longpoll"},
+            "a/b": {"type": "static", "directory": "."}
+          }
+        }
+      ]
+    }
+  ]
+}"#;
+    let web = "workers[1].transports[1]";
+    assert_eq!(
+        errors(text),
+        [
+            "node:2:3: error: version: not supported (this router reads version 2)".to_owned(),
+            "node:3:3: error: extra: unknown key (known keys: $schema, controller, version, wampd, workers)".to_owned(),
+            "node:5:6: error: workers[0].type: workers of type container are not supported (run the program on its own \
+             and let it connect as a client)"
+                .to_owned(),
+            "node:9:64: error: workers[1].realms[0].roles[0].permissions[0].uri: expected a string, found an integer \
+             (put it in quotes)"
+                .to_owned(),
+            "node:9:88: error: workers[1].realms[0].roles[0].permissions[1].match: unknown value \"fuzzy\" (one of: \
+             exact, prefix, wildcard)"
+                .to_owned(),
+            "node:9:110: error: workers[1].realms[0].roles[1].name: the realm already has a role \"a\" (merge the two, \
+             or rename one)"
+                .to_owned(),
+            "node:10:10: error: workers[1].realms[1].name: there is already a realm \"r\" (merge the two, or rename one)"
+                .to_owned(),
+            "node:13:10: error: workers[1].transports[0].type: transports of type mqtt are not supported (connect MQTT \
+             devices through a bridge of your own)"
+                .to_owned(),
+            format!("node:16:39: error: {web}.endpoint.port: 65536 is out of range (0 to 65535)"),
+            format!(
+                "node:16:54: error: {web}.endpoint.tls: not supported (listen without TLS behind a proxy that ends it; \
+                 TLS is future work)"
+            ),
+            format!(
+                "node:18:50: error: {web}.paths.ws.auth.scram: not supported (use wampcra with salted users; \
+                 WAMP-SCRAM is future work)"
+            ),
+            format!(
+                "node:18:80: error: {web}.paths.ws.serializers[0]: serializer ubjson is not supported (remove it: \
+                 clients also offer cbor, msgpack or json)"
+            ),
+            format!("node:18:91: error: {web}.paths.ws.optionz: unknown key (did you mean \"options\"?)"),
+            format!(
+                "node:19:20: error: {web}.paths.lp.type: path services of type longpoll are not supported (let the \
+                 client use WebSocket; long-poll is future work)"
+            ),
+            format!(
+                "node:20:13: error: {web}.paths[\"a/b\"]: \"a/b\" is not a path (/ or one component of letters, digits, \
+                 _, - and .; nest them with a path service)"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn syntax_errors_name_the_place() {
+    assert_eq!(
+        errors("{\n  \"version\": 2,\n}"),
+        ["node:3:1: error: expected a key, found '}' (remove the comma before it)"]
+    );
+    let yaml = read("version: 2\nworkers: [\n", Syntax::Yaml).expect_err("must be refused");
+    assert!(lines(&yaml)[0].starts_with("node:"), "{yaml}");
+}
+
+#[test]
+fn yaml_and_json_mean_the_same() {
+    let json_text = transports(
+        r#"[{"type": "universal", "id": "main", "endpoint": {"type": "unix", "path": "sock", "backlog": 7},
+            "rawsocket": {"serializers": ["cbor"], "max_message_size": 65536},
+            "websocket": {"ws": {"type": "websocket", "options": {"allowed_origins": ["http://localhost:*"]}}},
+            "web": {"paths": {"/": {"type": "static", "directory": "."}}}}]"#,
+    );
+    let yaml_text = "
+version: 2
+workers:
+  - type: router
+    realms:
+      - name: realm1
+        roles: [{name: anonymous}]
+    transports:
+      - type: universal
+        id: main
+        endpoint: {type: unix, path: sock, backlog: 7}
+        rawsocket:
+          serializers: [cbor]
+          max_message_size: 0x10000
+        websocket:
+          ws:
+            type: websocket
+            options:
+              allowed_origins:
+                - http://localhost:*
+        web:
+          paths:
+            /: {type: static, directory: .}
+";
+    let from_json = valid(json(&json_text));
+    let from_yaml = valid(read(yaml_text, Syntax::Yaml));
+    assert_eq!(format!("{from_json:?}"), format!("{from_yaml:?}"));
+    let transport = &from_json.transports[0];
+    assert!(transport.server.http.is_some() && transport.rawsocket_auth.is_some());
+    assert_eq!(transport.server.rawsocket.as_ref().expect("served").max_message.bytes(), 65536);
+    assert!(matches!(transport.routes.find("/ws"), Some((Route { service: PathService::WebSocket(_), .. }, ""))));
+    assert!(matches!(transport.routes.find("/wsa"), Some((Route { service: PathService::Static(_), .. }, "/wsa"))));
+}
+
+#[test]
+fn syntax_is_told_by_extension_or_first_character() {
+    assert_eq!(Syntax::of(Path::new("a.JSON"), "a: 1"), Syntax::Json);
+    assert_eq!(Syntax::of(Path::new("a.yml"), "{}"), Syntax::Yaml);
+    assert_eq!(Syntax::of(Path::new("config"), "\u{feff}\n  {}"), Syntax::Json);
+    assert_eq!(Syntax::of(Path::new("config"), "a: 1"), Syntax::Yaml);
+}
+
+#[test]
+fn websocket_options_arrive() {
+    let node = valid(json(&transports(
+        r#"[{"type": "web", "endpoint": {"type": "tcp", "port": "${PORT}", "interface": "::1"},
+            "options": {"max_head_size": 2048},
+            "paths": {"ws": {"type": "path", "paths": {"deep": {"type": "websocket",
+                "serializers": ["json", "cbor"],
+                "options": {"max_frame_size": 1000, "max_message_size": 2000, "auto_ping_interval": 0,
+                    "auto_ping_timeout": 300, "open_handshake_timeout": 2500, "close_handshake_timeout": 1000,
+                    "allow_null_origin": false, "allowed_origins": ["https://*.example.com"],
+                    "require_websocket_subprotocol": false, "subprotocol_order": "server",
+                    "validate_utf8": true, "mask_server_frames": false}}}}}}]"#,
+    )));
+    let transport = &node.transports[0];
+    assert_eq!(transport.endpoint, Endpoint::Tcp { address: "[::1]:9090".parse().expect("valid"), backlog: 1024 });
+    assert_eq!(transport.server.open_timeout, Duration::from_millis(2500));
+    assert_eq!(transport.server.http.as_ref().expect("served").max_head, 2048);
+    let (route, rest) = transport.routes.find("/ws/deep/x").expect("served");
+    assert_eq!((route.path.as_str(), rest), ("/ws/deep", "/x"));
+    assert!(transport.routes.find("/").is_none());
+    let PathService::WebSocket(ws) = &route.service else { panic!("{route:?}") };
+    let upgrade = &ws.upgrade;
+    assert_eq!(
+        upgrade.subprotocols,
+        [Subprotocol::JsonBatched, Subprotocol::Json, Subprotocol::CborBatched, Subprotocol::Cbor]
+    );
+    assert_eq!(upgrade.preference, Preference::Server);
+    assert!(!upgrade.require_subprotocol && !upgrade.origins.allow_null);
+    assert!(upgrade.origins.allows("https://a.example.com") && !upgrade.origins.allows("https://example.org"));
+    assert_eq!((upgrade.websocket.max_frame, upgrade.websocket.max_message), (1000, 2000));
+    assert_eq!(upgrade.websocket.ping.interval, None);
+    assert_eq!(upgrade.websocket.ping.timeout, Duration::from_millis(300));
+    assert_eq!(upgrade.websocket.close_timeout, Duration::from_secs(1));
+}
+
+#[test]
+fn options_that_cannot_be_honoured_are_refused() {
+    let found = errors(&transports(
+        r#"[{"type": "websocket", "endpoint": {"type": "unix", "path": "sock"}, "options": {
+            "compression": {}, "mask_server_frames": true, "max_message_size": 0, "allowed_origins": [":"]}}]"#,
+    ));
+    let expect = [
+        "options.compression: not supported",
+        "options.mask_server_frames: true is not supported",
+        "options.max_message_size: 0 (unlimited) is not supported",
+        "options.allowed_origins[0]: \":\" is not a pattern of origins",
+    ];
+    assert_eq!(found.len(), expect.len(), "{found:#?}");
+    for (line, part) in found.iter().zip(expect) {
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+#[test]
+fn a_transport_without_auth_takes_anonymous_clients() {
+    let node = valid(json(&node_with(ANONYMOUS, "")));
+    let auth = node.transports[0].rawsocket_auth.as_ref().expect("served");
+    let Some(Provider::Static(principal)) = &auth.anonymous else { panic!("{auth:?}") };
+    assert_eq!((principal.role.as_str(), &principal.authid), ("anonymous", &None));
+    assert!(auth.ticket.is_none() && auth.wampcra.is_none());
+}
+
+#[test]
+fn static_users() {
+    let node = valid(json(&node_with(
+        r#"[{"name": "user"}, {"name": "guest"}]"#,
+        r#"{"anonymous": {"role": "guest"},
+            "ticket": {"type": "static", "principals": {"eve": {"ticket": "open sesame", "role": "user"}}},
+            "wampcra": {"type": "static", "default-role": "guest", "users": {
+                "joe": {"secret": "${JOES_SECRET}", "role": "user"},
+                "peter": {"secret": "prq7+YkJ1/KlW1X0YczMHw==", "salt": "salt123", "iterations": 100, "keylen": 16},
+                "paul": {"password": "secret1", "salt": "salt123", "iterations": 100, "keylen": 16}}}}"#,
+    )));
+    let auth = node.transports[0].rawsocket_auth.as_ref().expect("served");
+    let Some(Provider::Static(principals)) = &auth.ticket else { panic!("{auth:?}") };
+    assert_eq!(principals["eve"].ticket, TicketDigest::of("open sesame"));
+    let Some(Provider::Static(users)) = &auth.wampcra else { panic!("{auth:?}") };
+    assert_eq!(users["joe"].secret, CraSecret::Plain("secret2".to_owned()));
+    assert_eq!((users["joe"].role.as_str(), users["peter"].role.as_str()), ("user", "guest"));
+    assert_eq!(users["peter"].secret, users["paul"].secret, "a password is derived when loaded");
+}
+
+#[test]
+fn secrets_that_contradict_themselves() {
+    let user = |members: &str| {
+        let auth = format!(r#"{{"wampcra": {{"type": "static", "users": {{"u": {{"role": "a", {members}}}}}}}}}"#);
+        let found = errors(&node_with(r#"[{"name": "a"}]"#, &auth));
+        assert_eq!(found.len(), 1, "{found:#?}");
+        found[0].clone()
+    };
+    let salt = r#""salt": "salt123", "iterations": 100, "keylen": 16"#;
+    for (members, part) in [
+        (
+            format!(r#""secret": "secret1", {salt}"#),
+            "u.secret: secret is not a derived key: it is not base64 (with a salt, secret is the derived key, as wampd derive-key prints it; if this is the password itself, name it password)",
+        ),
+        (format!(r#""secret": "prq7+YkJ1/KlW1X0", {salt}"#), "base64 of 12 bytes where keylen says 16"),
+        (
+            format!(r#""secret": "prq7+YkJ1/KlW1X0YczMHw==", "password": "secret1", {salt}"#),
+            "u.password: both secret and password are given (with a salt, secret is the derived key and password is what the user types",
+        ),
+        (r#""secret": "x", "salt": "s", "keylen": 16"#.to_owned(), "u: salted, but without iterations"),
+        (salt.to_owned(), "u: neither secret nor password"),
+        (r#""secret": """#.to_owned(), "u.secret: must not be empty"),
+        (
+            r#""secret": "${UNSET}""#.to_owned(),
+            "u.secret: environment variable UNSET is not set (set UNSET before starting",
+        ),
+        (r#""secret": 5, "salt": "s""#.to_owned(), "u.secret: expected a string, found an integer"),
+        (r#""secret": "x", "authid": "y""#.to_owned(), "u.authid: unknown key"),
+    ] {
+        let line = user(&members);
+        assert!(line.contains(part), "{line}\n{part}");
+    }
+}
+
+#[test]
+fn functions_and_procedures() {
+    let node = valid(json(&node_with(
+        ANONYMOUS,
+        r#"{"ticket": {"type": "dynamic", "authenticator": "com.example.authenticate", "authenticator_realm": "realm1",
+            "authenticator-role": "anonymous", "default_role": "anonymous"}}"#,
+    )));
+    let auth = node.transports[0].rawsocket_auth.as_ref().expect("served");
+    let Some(Provider::Dynamic(dynamic)) = &auth.ticket else { panic!("{auth:?}") };
+    assert_eq!(dynamic.authenticator.as_str(), "com.example.authenticate");
+    assert_eq!(dynamic.realm.as_ref().map(|uri| uri.as_str()), Some("realm1"));
+    assert_eq!((dynamic.role.as_deref(), dynamic.default_role.as_deref()), (Some("anonymous"), Some("anonymous")));
+
+    let function = |members: &str| errors(&node_with(ANONYMOUS, &format!(r#"{{"ticket": {{{members}}}}}"#)));
+    for (members, part) in [
+        (r#""type": "function", "create": "c", "script": "none.rhai""#, "script: cannot read the script"),
+        (
+            r#""type": "function", "create": "c", "script": "authenticator.rhai""#,
+            "create: the script has no function c(config)",
+        ),
+        (r#""type": "function", "script": "authenticator.rhai""#, "ticket: the key \"create\" is missing"),
+        (r#""type": "dynamic""#, "ticket: the key \"authenticator\" is missing"),
+        (r#""type": "dynamic", "authenticator": "a b""#, "authenticator: \"a b\" is not a URI"),
+        (
+            r#""type": "dynamic", "authenticator": "a.b", "authenticator-realm": "x""#,
+            "authenticator-realm: there is no realm \"x\"",
+        ),
+        (r#""type": "dynamic", "authenticator": "a.b", "default-role": "x", "default_role": "y""#, "given twice"),
+        (r#""authenticator": "a.b""#, "ticket: the key \"type\" is missing"),
+        (r#""type": "static", "users": {}"#, "ticket: the key \"principals\" is missing"),
+    ] {
+        let found = function(members);
+        assert!(found.iter().any(|line| line.contains(part)), "{found:#?}\n{part}");
+    }
+}
+
+#[test]
+fn rules_that_never_match_are_told() {
+    let rules = r#"[{"name": "anonymous", "permissions": [
+        {"uri": "com.Example.topic", "allow": {"call": true}},
+        {"uri": "com.example.*", "match": "prefix"},
+        {"uri": "", "match": "exact"},
+        {"uri": "wamp.session.count", "allow": {"call": true, "register": true}},
+        {"uri": "com.*.topic"},
+        {"uri": "com..topic", "match": "wildcard"}]}]"#;
+    let found = warnings(&node_with(rules, ""));
+    let expect = [
+        "permissions[0].uri: this rule can never match: forbidden character 'E' (the realm takes strict URIs",
+        "permissions[1].uri: this rule can never match: forbidden character '*' (with match given, * is an ordinary",
+        "permissions[2].uri: this rule can never match: empty component",
+        "permissions[3].uri: register and publish have no effect here",
+        "permissions[5]: the wildcard rule for \"com..topic\" is given twice",
+    ];
+    assert_eq!(found.len(), expect.len(), "{found:#?}");
+    for (line, part) in found.iter().zip(expect) {
+        assert!(line.contains(part), "{line}\n{part}");
+    }
+}
+
+#[test]
+fn contradicting_rules_are_refused() {
+    let rules = r#"[{"name": "anonymous", "permissions": [
+        {"uri": "com.a.*", "allow": {"call": true}},
+        {"uri": "com.a.", "match": "prefix"}]}]"#;
+    let found = errors(&node_with(rules, ""));
+    assert_eq!(
+        found,
+        [
+            "node:3:9: error: workers[0].realms[0].roles[0].permissions[1]: the prefix rule for \"com.a.\" contradicts the \
+          one at line 2 (keep the one you mean)"
+        ]
+    );
+}
+
+#[test]
+fn roles_and_realms_out_of_reach_are_told() {
+    let auth = r#"{"anonymous": {"type": "static", "role": "ghost"}}"#;
+    let found = warnings(&node_with(ANONYMOUS, auth));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].contains("realms[0]: no client can join with a role of this realm"), "{found:#?}");
+    assert!(
+        found[1].contains("anonymous.role: anonymous clients have role \"ghost\", which no realm defines"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn workers_are_merged_and_places_taken_once() {
+    let worker = |port: u16, name: &str| {
+        format!(
+            r#"{{"type": "router", "realms": [{{"name": "{name}", "roles": {ANONYMOUS}}}],
+            "transports": [{{"type": "rawsocket", "endpoint": {{"type": "tcp", "port": {port}}}}}]}}"#
+        )
+    };
+    let both = |a: &str, b: &str| format!(r#"{{"version": 2, "workers": [{a}, {b}]}}"#);
+    let text = both(&worker(1, "one"), &worker(2, "two"));
+    let (node, report) = json(&text).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!((node.router.realms.len(), node.transports.len()), (2, 2));
+    assert!(report.to_string().contains("warning: workers[1]: router workers are merged into one process"), "{report}");
+    let found = errors(&both(&worker(1, "one"), &worker(1, "two")));
+    assert!(found.iter().any(|line| line.contains("another transport listens there already")), "{found:#?}");
+}
+
+#[test]
+fn limits_are_set_by_their_keys() {
+    let text = format!(
+        r#"{{"version": 2, "$schema": "x", "wampd": {{
+            "limits": {{"max_peers": 7, "handshake_timeout_ms": 2500, "max_pending_bytes": 65536}},
+            "script_limits": {{"max_operations": 5000}}}},
+        "workers": [{{"type": "router", "realms": [{{"name": "realm1", "roles": {ANONYMOUS},
+            "options": {{"uri_check": "loose"}}, "wampd": {{"request_ids": "off"}}}}],
+            "transports": [{{"type": "rawsocket", "endpoint": {{"type": "tcp", "port": 0}}}}]}}]}}"#
+    );
+    let node = valid(json(&text));
+    assert_eq!(node.router.limits.max_peers, 7);
+    assert_eq!(node.router.limits.handshake_timeout, Duration::from_millis(2500));
+    assert_eq!(node.limits.max_pending_bytes, 65536);
+    let realm = &node.router.realms[0];
+    assert_eq!((realm.uri_rule, realm.request_ids), (UriRule::Loose, RequestIdCheck::Off));
+    let wrong = text.replace("\"max_peers\": 7", "\"max_peers\": 0, \"max_peer\": 1");
+    let found = errors(&wrong);
+    assert!(found[0].contains("wampd.limits.max_peers: 0 is out of range (1 to 10000000)"), "{found:#?}");
+    assert!(found[1].contains("wampd.limits.max_peer: unknown key (did you mean \"max_peers\"?)"), "{found:#?}");
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let members = [
+        r#""wampcra": {"type": "static", "users": {"u": {"role": "a", "secret": "TOPSECRET"}}}"#,
+        r#""wampcra": {"type": "static", "users": {"u": {"role": "a", "secret": "TOPSECRET", "password": "TOPSECRET"}}}"#,
+        r#""wampcra": {"type": "static", "users": {"u": {"role": "a", "secret": "TOPSECRET", "salt": "s", "keylen": 16, "iterations": 1}}}"#,
+        r#""ticket": {"type": "static", "principals": {"u": {"role": "a", "ticket": "TOPSECRET"}}}"#,
+    ];
+    for auth in members {
+        let shown = format!("{:?}", json(&node_with(r#"[{"name": "a"}]"#, &format!("{{{auth}}}"))));
+        assert!(!shown.contains("TOPSECRET"), "{shown}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let report = load(Path::new("/nonexistent/config.json")).expect_err("must be refused");
+    assert!(report.to_string().starts_with("/nonexistent/config.json: error: cannot read the file"), "{report}");
+}
+
+/// Texts made of pieces of configurations, so that many of them get past the syntax.
+fn soup() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "version",
+        "workers",
+        "type",
+        "router",
+        "realms",
+        "name",
+        "roles",
+        "permissions",
+        "uri",
+        "match",
+        "allow",
+        "transports",
+        "web",
+        "websocket",
+        "rawsocket",
+        "universal",
+        "endpoint",
+        "tcp",
+        "port",
+        "paths",
+        "static",
+        "auth",
+        "wampcra",
+        "ticket",
+        "users",
+        "secret",
+        "salt",
+        "options",
+        "wampd",
+        "limits",
+        "${X}",
+        "$schema",
+        "ws",
+        "/",
+        "*",
+    ]);
+    let scalar = prop_oneof![
+        word.clone().prop_map(|word| format!("{word:?}")),
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<f64>().prop_filter("JSON", |n| n.is_finite()).prop_map(|n| format!("{n:e}")),
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("2".to_owned()),
+    ];
+    scalar.prop_recursive(8, 128, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::btree_map(word.clone(), inner, 0..6).prop_map(|entries| {
+                let entries: Vec<_> = entries.iter().map(|(key, value)| format!("{key:?}: {value}")).collect();
+                format!("{{{}}}", entries.join(","))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_text_gives_a_node_or_errors(text in "\\PC{0,200}|[\\[\\]{}:,\"'&*!|>#\\- \n\ta-c0-9]{0,120}") {
+        for syntax in [Syntax::Json, Syntax::Yaml] {
+            if let Err(report) = read(&text, syntax) {
+                prop_assert!(report.has_errors());
+            }
+        }
+    }
+
+    #[test]
+    fn any_document_gives_the_same_findings_in_both_syntaxes(text in soup()) {
+        let shown = |parsed: Parsed| match parsed {
+            Ok((node, report)) => format!("{node:?} {report}"),
+            Err(report) => report.to_string(),
+        };
+        prop_assert_eq!(shown(read(&text, Syntax::Json)), shown(read(&text, Syntax::Yaml)));
+    }
+
+    #[test]
+    fn cut_examples_never_panic(cut in 0usize..3000, syntax in prop::sample::select(vec![Syntax::Json, Syntax::Yaml])) {
+        let text = include_str!("../../examples/wampcra-function/config.json");
+        let cut = text.floor_char_boundary(cut.min(text.len()));
+        if cut < text.trim_end().len() {
+            prop_assert!(read(&text[..cut], syntax).is_err());
+        }
+    }
 }
