@@ -6,3 +6,4 @@ pub mod link;
 pub mod rng;
 pub mod script;
 pub mod sim;
+pub mod strategy;

@@ -1,0 +1,331 @@
+//! Properties of the codec.
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use wampd_core::codec::{DecodeError, DecodeLimits, Format, Problem, TranscodeError, decode, encode, encode_parts};
+use wampd_core::id::RequestId;
+use wampd_core::message::{Call, CallOptions, Message, Payload};
+use wampd_core::value::{Dict, Value};
+use wampd_tests::strategy;
+
+/// Nothing that the strategies make is refused for its size.
+const LIMITS: DecodeLimits = DecodeLimits { max_depth: 64, max_uri: u16::MAX };
+
+/// Failures are kept beside this file.
+fn config() -> ProptestConfig {
+    let persistence = FileFailurePersistence::WithSource("proptest-regressions");
+    ProptestConfig { failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::default() }
+}
+
+fn encoded(message: &Message, format: Format) -> Bytes {
+    let mut out = Vec::new();
+    encode(message, format, &mut out).expect("can be written in every serializer");
+    out.into()
+}
+
+fn decoded(frame: &Bytes, format: Format) -> Message {
+    decode(format, frame.clone(), &LIMITS).expect("was written by the encoder")
+}
+
+/// CALL with one argument, given as it stands on the wire.
+fn call_with(format: Format, argument: &[u8]) -> Bytes {
+    let (head, end): (&[u8], &[u8]) = match format {
+        Format::Json => (b"[48,1,{},\"p\",[", b"]]"),
+        Format::Cbor => (b"\x85\x18\x30\x01\xa0\x61p\x81", b""),
+        _ => (b"\x95\x30\x01\x80\xa1p\x91", b""),
+    };
+    [head, argument, end].concat().into()
+}
+
+fn call(args: Vec<Value>, kwargs: Dict) -> Message {
+    let payload = Payload::from_values(args, kwargs);
+    Call { request: RequestId::FIRST, options: CallOptions::default(), procedure: "p".into(), payload }.into()
+}
+
+fn payload(message: &Message) -> &Payload {
+    match message {
+        Message::Call(call) => &call.payload,
+        other => panic!("{}", other.name()),
+    }
+}
+
+/// Whatever the decoder accepts can be written again, reads back equal, and is then written the same for ever.
+fn check_accepted(message: &Message, format: Format) {
+    let frame = encoded(message, format);
+    let again = decoded(&frame, format);
+    assert_eq!(encoded(&again, format), frame);
+    // Equality needs the values, which a few payloads have only in their own serializer; NaN is not even equal to itself.
+    let nan = format!("{message:?}").contains("NaN");
+    let values =
+        payload_of(message).is_none_or(|payload| payload.values().is_ok_and(|values| values == values.clone()));
+    if values && !nan {
+        assert_eq!(&again, message);
+    }
+    for to in Format::ALL {
+        let mut out = b"before".to_vec();
+        match encode(message, to, &mut out) {
+            Ok(()) => drop(decode(to, Bytes::copy_from_slice(&out[6..]), &LIMITS).expect("the encoder wrote it")),
+            Err(_) => assert_eq!(out, b"before"),
+        }
+    }
+}
+
+fn payload_of(message: &Message) -> Option<&Payload> {
+    Some(match message {
+        Message::Abort(m) => &m.payload,
+        Message::Error(m) => &m.payload,
+        Message::Publish(m) => &m.payload,
+        Message::Event(m) => &m.payload,
+        Message::Call(m) => &m.payload,
+        Message::Result(m) => &m.payload,
+        Message::Invocation(m) => &m.payload,
+        Message::Yield(m) => &m.payload,
+        _ => return None,
+    })
+}
+
+/// A frame with a few bytes changed, left out, doubled or cut off.
+fn mutated() -> impl Strategy<Value = (Format, Vec<u8>)> {
+    let edits = vec((any::<prop::sample::Index>(), 0..5u8, any::<u8>()), 1..4);
+    (strategy::message(), strategy::format(), edits).prop_map(|(message, format, edits)| {
+        let mut frame = encoded(&message, format).to_vec();
+        for (index, edit, byte) in edits {
+            if frame.is_empty() {
+                break;
+            }
+            let at = index.index(frame.len());
+            match edit {
+                0 => frame[at] = byte,
+                1 => frame[at] ^= 1 << (byte % 8),
+                2 => drop(frame.remove(at)),
+                3 => frame.insert(at, byte),
+                _ => frame.truncate(at),
+            }
+        }
+        (format, frame)
+    })
+}
+
+/// JSON of any shape, well-formed or nearly so.
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        "-?(0|[1-9][0-9]{0,22})(\\.[0-9]{1,5})?([eE][+-]?[0-9]{1,3})?",
+        "-?[0-9.eE+-]{1,6}",
+        "\"([ -~]|\\\\[\"\\\\/bfnrtu]|\\\\u[0-9a-fA-F]{4}|\\\\u[dD][89a-fA-F][0-9a-f]{2}|[^\"]){0,9}\"",
+        "true|false|null|tru|nul|True|NaN",
+    ];
+    leaf.prop_recursive(4, 24, 5, |inner| {
+        prop_oneof![
+            (vec(inner.clone(), 0..5), "[ \t\r\n]{0,2},?")
+                .prop_map(|(items, space)| format!("[{space}{}]", items.join(&format!(",{space}").replace(",,", ",")))),
+            vec((inner.clone(), inner), 0..4).prop_map(|entries| {
+                let entries: Vec<_> = entries.iter().map(|(key, value)| format!("{key} : {value}")).collect();
+                format!("{{{}}}", entries.join(", "))
+            }),
+        ]
+    })
+}
+
+/// CBOR of any shape: heads, with or without what must follow them.
+fn cbor() -> impl Strategy<Value = Vec<u8>> {
+    let head = (0..8u8, prop_oneof![0..4u64, 0..300u64, any::<u64>()], any::<prop::sample::Index>()).prop_map(
+        |(major, argument, form)| {
+            let bytes = argument.to_be_bytes();
+            let forms = [
+                vec![major << 5 | (argument % 24) as u8],
+                vec![major << 5 | (argument % 24) as u8],
+                [&[major << 5 | 24][..], &bytes[7..]].concat(),
+                [&[major << 5 | 25][..], &bytes[6..]].concat(),
+                [&[major << 5 | 26][..], &bytes[4..]].concat(),
+                [&[major << 5 | 27][..], &bytes[..]].concat(),
+                vec![major << 5 | 31],
+                vec![major << 5 | 28 | (bytes[7] % 4)],
+            ];
+            forms[form.index(forms.len())].clone()
+        },
+    );
+    let leaf = prop_oneof![
+        2 => head,
+        1 => any::<String>().prop_map(|text| serde_cbor::to_vec(&text).expect("text")),
+        1 => any::<i64>().prop_map(|n| serde_cbor::to_vec(&n).expect("an integer")),
+        1 => any::<f64>().prop_map(|n| serde_cbor::to_vec(&n).expect("a float")),
+    ];
+    leaf.prop_recursive(4, 24, 5, |inner| {
+        let length = |major: u8, length: usize| vec![major << 5 | length as u8];
+        prop_oneof![
+            vec(inner.clone(), 0..5).prop_map(move |items| [length(4, items.len()), items.concat()].concat()),
+            vec(inner.clone(), 0..5).prop_map(|items| [vec![0x9f], items.concat(), vec![0xff]].concat()),
+            vec(inner.clone(), 0..6).prop_map(move |items| [length(5, items.len() / 2), items.concat()].concat()),
+            vec(inner.clone(), 0..6).prop_map(|items| [vec![0xbf], items.concat(), vec![0xff]].concat()),
+            (any::<u8>(), inner).prop_map(|(tag, item)| [vec![0xc0 | (tag % 24)], item].concat()),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn messages_survive_every_serializer(message in strategy::message()) {
+        for format in Format::ALL {
+            let frame = encoded(&message, format);
+            let received = decoded(&frame, format);
+            prop_assert_eq!(&received, &message);
+            // As received, the payload is raw: into its own serializer it is copied, into the others transcoded.
+            for to in Format::ALL {
+                prop_assert_eq!(encoded(&received, to), encoded(&message, to));
+            }
+        }
+    }
+
+    #[test]
+    fn parts_are_the_whole(message in strategy::message(), from in strategy::format(), to in strategy::format()) {
+        for message in [decoded(&encoded(&message, from), from), message] {
+            let mut parts = Vec::new();
+            if let Some((payload, end)) = encode_parts(&message, to, &mut parts).expect("can be written") {
+                parts.extend_from_slice(&payload);
+                parts.extend_from_slice(end);
+            }
+            prop_assert_eq!(Bytes::from(parts), encoded(&message, to));
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(format in strategy::format(), bytes in vec(any::<u8>(), 0..200)) {
+        if let Ok(message) = decode(format, bytes.into(), &LIMITS) {
+            check_accepted(&message, format);
+        }
+    }
+
+    #[test]
+    fn mutated_frames_never_panic((format, frame) in mutated()) {
+        if let Ok(message) = decode(format, frame.into(), &LIMITS) {
+            check_accepted(&message, format);
+        }
+    }
+
+    /// From any serializer through any other and back.
+    #[test]
+    fn values_survive_transcoding(
+        args in vec(strategy::value(), 1..4),
+        kwargs in strategy::dict(),
+        path in vec(strategy::format(), 1..5),
+    ) {
+        let built = call(args.clone(), kwargs.clone());
+        let mut message = built.clone();
+        for format in path {
+            message = decoded(&encoded(&message, format), format);
+            prop_assert_eq!(payload(&message).values(), Ok((args.clone(), kwargs.clone())));
+            let mut detached = payload(&message).clone();
+            detached.detach();
+            prop_assert_eq!(&detached, payload(&message));
+        }
+        prop_assert_eq!(&message, &built);
+    }
+
+    /// What a serializer does not have is refused, and never written as something else.
+    #[test]
+    fn only_json_lacks_some_floats(value in strategy::value_with_any_float()) {
+        let message = call(vec![value], Dict::new());
+        for from in [Format::Cbor, Format::MsgPack] {
+            let received = decoded(&encoded(&message, from), from);
+            let mut json = Vec::new();
+            match encode(&received, Format::Json, &mut json) {
+                Ok(()) => prop_assert_eq!(decoded(&json.into(), Format::Json), message.clone()),
+                Err(error) => prop_assert_eq!(error, TranscodeError::NotFinite),
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_never_taken_for_binary(text in "\0?\0?[A-Za-z0-9+/]{0,8}={0,2}") {
+        let message = call(vec![Value::Text(text)], Dict::new());
+        let received = decoded(&encoded(&message, Format::Cbor), Format::Cbor);
+        let mut json = Vec::new();
+        match encode(&received, Format::Json, &mut json) {
+            Ok(()) => prop_assert_eq!(decoded(&json.into(), Format::Json), message),
+            Err(error) => prop_assert_eq!(error, TranscodeError::ReservedText),
+        }
+    }
+
+    #[test]
+    fn json_agrees_with_serde_json(json in json()) {
+        let expected = serde_json::from_str::<Value>(&json).map_err(|e| e.to_string());
+        match (decode(Format::Json, call_with(Format::Json, json.as_bytes()), &LIMITS), expected) {
+            (Ok(message), Ok(expected)) => {
+                let (args, _) = payload(&message).values().expect("JSON has nothing that values lack");
+                prop_assert_eq!(&args[..], [restore_binary(expected)]);
+            }
+            (Err(_), Err(_)) => {}
+            (got, expected) => prop_assert!(false, "{json}: {got:?} but serde_json {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn cbor_agrees_with_serde_cbor(cbor in cbor()) {
+        let expected = serde_cbor::from_slice::<serde_cbor::Value>(&cbor).map_err(|e| e.to_string());
+        match (decode(Format::Cbor, call_with(Format::Cbor, &cbor), &LIMITS), expected) {
+            (Ok(message), Ok(_)) => {
+                // Dictionaries with other keys than text have no values here, but some have there.
+                match (payload(&message).values(), serde_cbor::from_slice::<Value>(&cbor)) {
+                    (Ok((args, _)), Ok(expected)) => {
+                        prop_assert_eq!(format!("{:?}", args), format!("{:?}", [expected]));
+                    }
+                    (Err(DecodeError::Unrepresentable(TranscodeError::KeyNotText)), _) => {}
+                    (got, expected) => prop_assert!(false, "{cbor:02x?}: {got:?} but serde_cbor {expected:?}"),
+                }
+            }
+            (Err(_), Err(_)) => {}
+            (got, expected) => prop_assert!(false, "{cbor:02x?}: {got:?} but serde_cbor {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn depth_is_limited(depth in 1..70usize, format in strategy::format()) {
+        let mut value = Value::List(vec![]);
+        for _ in 1..depth {
+            value = if depth % 2 == 0 { Value::List(vec![value]) } else { Dict::from([("k".into(), value)]).into() };
+        }
+        let message = call(vec![value], Dict::new());
+        let got = decode(format, encoded(&message, format), &LIMITS);
+        // The message and its args are two more.
+        if depth + 2 <= usize::from(LIMITS.max_depth) {
+            prop_assert_eq!(got, Ok(message));
+        } else {
+            let is_too_deep = matches!(got, Err(DecodeError::Malformed { problem: Problem::TooDeep, .. }));
+            prop_assert!(is_too_deep);
+        }
+    }
+}
+
+/// The values of JSON as WAMP reads them: text of NUL and base64 is binary.
+fn restore_binary(value: Value) -> Value {
+    match value {
+        Value::Text(text) => match text.strip_prefix('\0').map(from_base64) {
+            Some(Some(bytes)) => Value::Binary(bytes),
+            _ => Value::Text(text),
+        },
+        Value::List(items) => items.into_iter().map(restore_binary).collect::<Vec<_>>().into(),
+        Value::Dict(dict) => dict.into_iter().map(|(key, value)| (key, restore_binary(value))).collect::<Dict>().into(),
+        other => other,
+    }
+}
+
+/// Canonical base64, by its definition (RFC 4648, section 4).
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = text.trim_end_matches('=');
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
+        return None;
+    }
+    let mut bits = Vec::new();
+    for digit in digits.bytes() {
+        let value = ALPHABET.iter().position(|&letter| letter == digit)?;
+        bits.extend((0..6).rev().map(|bit| value >> bit & 1));
+    }
+    let (bytes, rest) = bits.as_chunks::<8>();
+    let canonical = rest.iter().all(|&bit| bit == 0) && rest.len() < 6;
+    canonical.then(|| bytes.iter().map(|byte| byte.iter().fold(0, |byte, &bit| byte << 1 | bit as u8)).collect())
+}
