@@ -1,4 +1,5 @@
-//! wampd as a library: configuration and authenticators.
+//! wampd as a library: configuration, authenticators and commands.
 
 pub mod authn;
+pub mod cli;
 pub mod config;

@@ -39,7 +39,7 @@ pub use web::{PathService, Route, Routes, StaticConfig};
 pub use websocket::WebSocketConfig;
 
 use reader::{Context, Item};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Largest configuration file in bytes.
 pub const MAX_FILE_SIZE: u64 = 4 * 1024 * 1024;
@@ -74,20 +74,37 @@ impl Syntax {
 /// A report with every error and every warning.
 pub fn load(path: &Path) -> Result<(NodeConfig, Report), Report> {
     let file = path.display().to_string();
-    let unreadable = |message: String| {
-        let mut report = Report::new(file.clone());
-        let severity = Severity::Error;
-        report.push(Problem { severity, position: None, path: String::new(), message, hint: None });
-        report
-    };
-    let size = std::fs::metadata(path).map_err(|error| unreadable(format!("cannot read the file: {error}")))?.len();
+    let unreadable = |error: std::io::Error| whole_file(&file, format!("cannot read the file: {error}"), None);
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_FILE_SIZE {
-        return Err(unreadable(format!("the file has {size} bytes, more than {MAX_FILE_SIZE}")));
+        return Err(whole_file(&file, format!("the file has {size} bytes, more than {MAX_FILE_SIZE}"), None));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(format!("cannot read the file: {error}")))?;
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let variable = |name: &str| std::env::var(name).ok();
     parse(&file, &text, Syntax::of(path, &text), &Surroundings { folder, variable: &variable })
+}
+
+/// The configuration in a folder, as Crossbar.io names it: `config.json`, `config.yaml` or `config.yml`.
+///
+/// # Errors
+/// A report if there is none, or more than one.
+pub fn find(folder: &Path) -> Result<PathBuf, Report> {
+    let candidates = ["config.json", "config.yaml", "config.yml"].map(|name| folder.join(name));
+    let mut found = candidates.into_iter().filter(|file| file.is_file());
+    let (message, hint) = match (found.next(), found.next()) {
+        (Some(file), None) => return Ok(file),
+        (None, _) => ("there is no configuration in this folder", "write config.json or config.yaml"),
+        (Some(_), Some(_)) => ("there is more than one configuration in this folder", "keep one, or use --config"),
+    };
+    Err(whole_file(&folder.display().to_string(), message.to_owned(), Some(hint.to_owned())))
+}
+
+/// A report of one error that concerns a file as a whole.
+fn whole_file(file: &str, message: String, hint: Option<String>) -> Report {
+    let mut report = Report::new(file);
+    report.push(Problem { severity: Severity::Error, position: None, path: String::new(), message, hint });
+    report
 }
 
 /// Reads a configuration from a text; `file` names it in the report.
