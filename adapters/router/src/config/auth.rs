@@ -155,6 +155,7 @@ fn default_role(cx: &mut Context<'_>, section: &mut Section<'_>) -> Option<Strin
 
 fn anonymous(cx: &mut Context<'_>, section: &mut Section<'_>, default: Option<&str>) -> Option<AnonymousPrincipal> {
     let authid = section.name(cx, "authid");
+    section.refuse(cx, &[("realm", "remove it: clients join the realm that they ask for")]);
     let (role, place) = match section.get("role") {
         Some(item) => (item.name(cx)?, item.place),
         None => (default.unwrap_or(core_auth::ANONYMOUS).to_owned(), section.place.clone()),

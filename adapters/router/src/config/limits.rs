@@ -157,6 +157,15 @@ mod tests {
         }
     }
 
+    /// A limit without a key would be a limit that nobody can change.
+    #[test]
+    fn every_limit_has_a_key() {
+        let fields = |limits: &dyn core::fmt::Debug| format!("{limits:?}").matches(": ").count();
+        assert_eq!(fields(&Limits::default()), ROUTER.len());
+        assert_eq!(fields(&NodeLimits::default()), NODE.len());
+        assert_eq!(fields(&ScriptLimits::default()), SCRIPT.len());
+    }
+
     #[test]
     fn setting_is_getting() {
         fn check<L: Default>(keys: &[LimitKey<L>]) {

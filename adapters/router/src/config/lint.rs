@@ -44,7 +44,7 @@ fn roles(cx: &mut Context<'_>, node: &NodeConfig, sources: &Sources) {
         node.router.realms.iter().flat_map(|realm| &realm.roles).map(|role| role.name.as_str()).collect();
     for used in sources.roles.iter().filter(|used| !defined.contains(used.role.as_str())) {
         let message = format!("{} role {:?}, which no realm defines", used.who, used.role);
-        cx.warn(&used.place, message, "add the role to a realm; without it these clients cannot do anything");
+        cx.warn(&used.place, message, "add the role to a realm: no client can join without one");
     }
 }
 

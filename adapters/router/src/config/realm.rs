@@ -128,6 +128,8 @@ fn permission(cx: &mut Context<'_>, item: &Item<'_>, rule: UriRule) -> Option<Ru
     let allow = allow(cx, &mut section);
     let disclose = disclose(cx, &mut section);
     let cache = section.bool(cx, "cache", false);
+    let old = "this is how version 1 was written: put it under allow";
+    section.refuse(cx, &[("call", old), ("register", old), ("publish", old), ("subscribe", old)]);
     section.refuse(cx, &[("validate", "validate payloads in the component: it is not supported")]);
     section.finish(cx);
     let uri = uri?;

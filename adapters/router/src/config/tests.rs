@@ -480,6 +480,13 @@ fn rules_that_never_match_are_told() {
 }
 
 #[test]
+fn rules_of_version_1_are_refused() {
+    let found = errors(&node_with(r#"[{"name": "anonymous", "permissions": [{"uri": "*", "call": true}]}]"#, ""));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("permissions[0].call: not supported (this is how version 1 was written"), "{found:#?}");
+}
+
+#[test]
 fn contradicting_rules_are_refused() {
     let rules = r#"[{"name": "anonymous", "permissions": [
         {"uri": "com.a.*", "allow": {"call": true}},
