@@ -1,0 +1,564 @@
+#!/usr/bin/env python3
+"""Runs real WAMP clients against wampd: Autobahn|Python, Autobahn|JS and wampy.
+
+    cargo build --release -p wampd && tests/interop/run.py target/release/wampd
+
+Starts one wampd with the example adapters/router/examples/wampcra-function and one with tests/interop/node, both on
+free ports of the loopback interface, and runs the programs of python/, python/cases/ and js/ against them. With names
+after the binary it runs only the cases whose names contain one of them.
+
+The clients are installed at the versions of requirements.txt and package-lock.json into target/interop. Where python3's
+venv, node or npm are missing their cases are skipped and reported so; with CI=true or WAMPD_INTEROP=required a missing
+tool is a failure. The last line is "N passed, N failed" (", N skipped" where there were any), and the exit status is 0
+only if nothing failed.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPO = HERE.parent.parent
+EXAMPLE = REPO / "adapters/router/examples/wampcra-function"
+CACHE = Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target")) / "interop"
+REQUIRED = os.environ.get("CI") == "true" or os.environ.get("WAMPD_INTEROP") == "required"
+
+INSTALL_TIMEOUT = 600
+READY_TIMEOUT = 15
+STOP_TIMEOUT = 10
+CASE_TIMEOUT = 120
+
+# What a transport of a type is for: one of each type in a configuration.
+KINDS = {"web": "ws", "websocket": "backend", "rawsocket": "rs"}
+
+# What must not be in any log.
+SECRETS = ["secret123", "secret2", "123456", "prq7+YkJ1/KlW1X0YczMHw==", "secret1", "ada's secret", "tim's ticket"]
+
+
+class Missing(Exception):
+    """A tool that is needed is not here."""
+
+
+# ---- the suite -----------------------------------------------------------------------------------
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    wampd = Path(sys.argv[1]).resolve()
+    wanted = sys.argv[2:]
+    report = Report(wanted)
+    python = report.tool("Autobahn|Python", prepare_python)
+    js = report.tool("Autobahn|JS and wampy", prepare_js)
+    with tempfile.TemporaryDirectory(prefix="wampd-interop-") as folder:
+        folder = Path(folder)
+        with Node.scenario(wampd, folder / "scenario") as scenario, Node.interop(wampd, folder / "interop") as interop:
+            environment = {
+                "WAMP_SCENARIO": scenario.url("ws"),
+                "WAMP_WS": interop.url("ws"),
+                "WAMP_RS": "127.0.0.1:{}".format(interop.addresses["rs"]),
+                "WAMP_UNIX": interop.addresses["unix"],
+            }
+            if python:
+                with Backend(python, scenario, report):
+                    scenario_cases(python, scenario, report)
+                    if js:
+                        js_cases(js, environment, report)
+                python_cases(python, environment, report)
+                report.case("shutdown", lambda: shutdown(python, interop, environment))
+            report.case("the scenario's node stops cleanly", scenario.stop)
+            report.case("the suite's node stops cleanly", interop.stop)
+            report.case("no secret in the logs", lambda: secrets(scenario, interop))
+            if report.failed:
+                for node in (scenario, interop):
+                    print("---- log of {}\n{}".format(node.name, tail(node.log())))
+    report.close()
+
+
+def scenario_cases(python, node, report):
+    """The founding scenario: the same lines in the same order, over every serializer and transport."""
+    ws = node.url("ws")
+    rs = node.url("rs")
+
+    def client(name, program, user, secret, *arguments, expect, status):
+        def case():
+            result = execute([python, "scenario_{}.py".format(program), user, *arguments], {"MYSECRET": secret})
+            transcript(result.stdout, expect)
+            check(result.returncode == status, "exit status {}: {}".format(result.returncode, result.stderr))
+
+        report.case("scenario: " + name, case)
+
+    client(
+        "right secret", "client", "client1", "secret123", ws,
+        expect=good("client1", "secret123", serializer="cbor.batched"), status=0,
+    )  # fmt: skip
+    client("wrong secret", "client", "client1", "wrongpassword", ws, expect=bad("client1", "wrongpassword"), status=1)
+    for serializer in ["cbor.batched", "cbor", "msgpack.batched", "msgpack", "json.batched", "json"]:
+        lines = good("client1", "secret123", serializer=serializer)
+        client("WebSocket, " + serializer, "client", "client1", "secret123", ws, serializer, expect=lines, status=0)
+    for serializer in ["cbor", "msgpack", "json"]:
+        lines = good("client1", "secret123", serializer=serializer, transport="rawsocket")
+        client("RawSocket, " + serializer, "client", "client1", "secret123", rs, serializer, expect=lines, status=0)
+        lines = bad("client1", "wrongpassword")
+        client(
+            "RawSocket, {}, wrong secret".format(serializer), "client", "client1", "wrongpassword", rs, serializer,
+            expect=lines, status=1,
+        )  # fmt: skip
+    client("joe", "client", "joe", "secret2", ws, expect=good("joe", "secret2"), status=0)
+    client("peter, salted", "client", "peter", "secret1", ws, expect=good("peter", "secret1", salted=True), status=0)
+    client("peter, wrong", "client", "peter", "secret2", ws, expect=bad("peter", "secret2", salted=True), status=1)
+    client(
+        "hans, who is ID09125", "client", "hans", "123456", ws,
+        expect=good("hans", "123456", authid="ID09125"), status=0,
+    )  # fmt: skip
+    client("unknown user", "client", "nobody", "x", ws, expect=unknown("nobody", "x"), status=1)
+    client(
+        "component, asyncio", "component", "client1", "secret123", ws,
+        expect=component(good("client1", "secret123")), status=0,
+    )  # fmt: skip
+    client(
+        "component, wrong secret", "component", "client1", "wrong", ws,
+        expect=component(bad("client1", "wrong")), status=1,
+    )  # fmt: skip
+
+
+def python_cases(python, environment, report):
+    for program in sorted((HERE / "python/cases").glob("*.py")):
+        if program.stem != "shutdown":
+            report.case("Autobahn|Python: " + program.stem, lambda: succeed([python, str(program)], environment))
+
+
+def js_cases(js, environment, report):
+    for library in ("autobahn", "wampy"):
+        for serializer in ("json", "cbor", "msgpack"):
+            command = ["node", str(js / (library + ".mjs")), serializer]
+            report.case("{}, {}".format(library + ".mjs", serializer), lambda: succeed(command, environment, cwd=js))
+
+
+def shutdown(python, node, environment):
+    """A node that is told to stop says GOODBYE to every session."""
+    program = start([python, str(HERE / "python/cases/shutdown.py")], environment)
+    try:
+        check(program.stdout.readline() == "joined\n", "the client did not join")
+        node.terminate()
+        out, err = program.communicate(timeout=CASE_TIMEOUT)
+        check(program.returncode == 0, out + err)
+    finally:
+        kill(program)
+
+
+def secrets(*nodes):
+    for node in nodes:
+        log = node.log()
+        check(log.strip(), "{} logged nothing".format(node.name))
+        for secret in SECRETS:
+            check(secret not in log, "{} logged a secret: {}".format(node.name, secret))
+
+
+# ---- the transcript ------------------------------------------------------------------------------
+
+
+def component(lines):
+    """Those of the lines that the component prints too: Autobahn connects, answers challenges and disconnects alone."""
+    alone = ("Client session connected", "WAMP-CRA challenge", "Client session disconnected", "Main loop")
+    return [line for line in lines if not line.startswith(alone)]
+
+
+def good(user, secret, authid=None, serializer=None, transport="websocket", salted=False):
+    """The lines of a client that is let in, as patterns."""
+    authid = authid or user
+    return [
+        *challenged(user, secret, authid, salted),
+        "Client session joined:",
+        'SessionDetails\\(realm="realm1",',
+        " +session=(?P<joined>[0-9]+),",
+        ' +authid="{}",'.format(authid),
+        ' +authrole="frontend",',
+        ' +authmethod="wampcra",',
+        ' +authprovider="function",',
+        " +authextra=.*,",
+        ' +serializer="{}",'.format(re.escape(serializer) if serializer else ".*"),
+        ' +transport="{}",'.format(transport),
+        " +resumed=.*,",
+        " +resumable=.*,",
+        " +resume_token=.*\\)",
+        "call result: 5",
+        "registration failed - this is expected: "
+        + refusal(
+            'session \\(session_id=[0-9]+, authid="{}", authrole="frontend"\\) is not authorized to register procedure '
+            '"com.example.mul2" on realm "realm1"'.format(authid)
+        ),
+        "ok, event published to topic com.example.topic1",
+        "ok, event published to topic com.foobar.topic1",
+        *(
+            "publication to topic {0} failed - this is expected: ".format(topic)
+            + refusal("session not authorized to publish to topic '{}'".format(topic))
+            for topic in ("com.example.topic2", "com.foobar.topic2")
+        ),
+        *left("wamp.close.normal", "None"),
+        "Main loop terminated.",
+    ]
+
+
+def bad(user, secret, salted=False):
+    """The lines of a client whose secret is wrong."""
+    text = "WAMP-CRA client signature is invalid"
+    return [*challenged(user, secret, user, salted), *left("wamp.error.not_authorized", text), "Main loop terminated."]
+
+
+def unknown(user, secret):
+    """The lines of a client that the authenticator does not know."""
+    return [
+        *connected(user, secret),
+        *left("com.example.no_such_user", "could not authenticate session - no such user " + user),
+        "Main loop terminated.",
+    ]
+
+
+def connected(user, secret):
+    return [
+        "User '{}' using secret '{}'".format(user, secret),
+        "Client session connected. Starting WAMP-CRA authentication on realm 'realm1' as user '{}' ..".format(user),
+    ]
+
+
+def challenged(user, secret, authid, salted):
+    extra = ", 'salt': 'salt123', 'iterations': 100, 'keylen': 16" if salted else ""
+    return [
+        *connected(user, secret),
+        "WAMP-CRA challenge received: Challenge\\(method=wampcra, extra=\\{'challenge': '"
+        '\\{"authid": "%s", "authrole": "frontend", "authmethod": "wampcra", "authprovider": "function", '
+        '"session": (?P<challenged>[0-9]+), "nonce": "[A-Za-z0-9+/]{64}", '
+        '"timestamp": "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z"\\}\'%s\\}\\)'
+        % (authid, extra),
+    ]
+
+
+def left(reason, message=".*"):
+    return [
+        "Client session left: CloseDetails\\(reason=<{}>, message='{}'.*\\)".format(reason, message),
+        "Client session disconnected.",
+    ]
+
+
+def refusal(text):
+    return "ApplicationError\\(error=<wamp.error.not_authorized>, args=\\[['\"]{}['\"]\\], .*\\)".format(text)
+
+
+def transcript(out, patterns):
+    """Checks that the lines match the patterns, one each, in order; the session challenged is the one that joined."""
+    stamp = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[+-][0-9]{4} ")
+    lines = [stamp.sub("", line) for line in out.splitlines()]
+    named = {}
+    for i, pattern in enumerate(patterns):
+        check(i < len(lines), "the transcript ends before {!r}:\n{}".format(pattern, out))
+        # What is looked for may be quoted with escapes where the text itself holds both kinds of quotes.
+        match = re.fullmatch(pattern, lines[i].replace("\\'", "'"))
+        check(match, "line {} of the transcript is not {!r}:\n{}".format(i + 1, pattern, out))
+        named.update(match.groupdict())
+    check(len(lines) == len(patterns), "the transcript has more lines:\n" + out)
+    if "joined" in named and "challenged" in named:
+        check(named["joined"] == named["challenged"], "challenge and WELCOME name different sessions:\n" + out)
+
+
+# ---- the routers ---------------------------------------------------------------------------------
+
+
+class Node:
+    """A wampd with a configuration folder of its own."""
+
+    def __init__(self, name, wampd, folder, config):
+        self.name = name
+        self.folder = folder
+        self.addresses = assign(config, folder)
+        (folder / "config.json").write_text(json.dumps(config, indent=2))
+        self.output = folder / "wampd.log"
+        with self.output.open("w") as log:
+            command = [str(wampd), "start", "--config", str(folder / "config.json")]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+
+    @classmethod
+    def scenario(cls, wampd, folder):
+        """The example as it is, but for the port, and with RawSocket beside WebSocket."""
+        shutil.copytree(EXAMPLE, folder)
+        config = json.loads((folder / "config.json").read_text())
+        transports = config["workers"][0]["transports"]
+        auth = next(t["paths"]["ws"]["auth"] for t in transports if t["type"] == "web")
+        transports.append({"type": "rawsocket", "endpoint": {"type": "tcp"}, "auth": auth})
+        return cls("the scenario's node", wampd, folder, config)
+
+    @classmethod
+    def interop(cls, wampd, folder):
+        shutil.copytree(HERE / "node", folder)
+        return cls("the suite's node", wampd, folder, json.loads((folder / "config.json").read_text()))
+
+    def __enter__(self):
+        deadline = time.monotonic() + READY_TIMEOUT
+        for kind, address in self.addresses.items():
+            while not listens(kind, address):
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    kill(self.process)
+                    sys.exit("{} did not start:\n{}\n0 passed, 1 failed".format(self.name, self.log()))
+                time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_):
+        kill(self.process)
+
+    def url(self, kind):
+        address = self.addresses[kind]
+        return {"ws": "ws://127.0.0.1:{}/ws", "backend": "ws://127.0.0.1:{}/", "rs": "rs://127.0.0.1:{}"}[kind].format(
+            address
+        )
+
+    def log(self):
+        return self.output.read_text(errors="replace")
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def stop(self):
+        self.terminate()
+        try:
+            status = self.process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("still running {} s after SIGTERM".format(STOP_TIMEOUT)) from None
+        check(status == 0, "exit status {}".format(status))
+
+
+def assign(config, folder):
+    """Gives each transport a free address; returns them by kind."""
+    addresses = {}
+    for transport in config["workers"][0]["transports"]:
+        endpoint = transport["endpoint"]
+        kind = KINDS[transport["type"]]
+        if endpoint["type"] == "unix":
+            kind = "unix"
+            endpoint["path"] = str(folder / "rawsocket.sock")
+        else:
+            endpoint["interface"] = "127.0.0.1"
+            endpoint["port"] = free_port()
+        check(kind not in addresses, "two transports of type {}".format(transport["type"]))
+        addresses[kind] = endpoint.get("port", endpoint.get("path"))
+    return addresses
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(kind, address):
+    family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.connect(address if kind == "unix" else ("127.0.0.1", address))
+        except OSError:
+            return False
+    return True
+
+
+class Backend:
+    """The scenario's backend, running while the clients do."""
+
+    def __init__(self, python, node, report):
+        self.report = report
+        self.process = start([python, "scenario_backend.py", node.url("backend")], stderr=subprocess.STDOUT)
+        self.lines = []
+        self.ready = threading.Event()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if "Backend ready" in line:
+                self.ready.set()
+        self.ready.set()
+
+    def __enter__(self):
+        self.ready.wait(READY_TIMEOUT)
+        self.report.case("scenario: backend", self.joined)
+        return self
+
+    def joined(self):
+        check(any("Backend ready" in line for line in self.lines), "".join(self.lines))
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.reader.join(STOP_TIMEOUT)
+        kill(self.process)
+        self.report.case("scenario: what the backend saw", self.saw)
+
+    def saw(self):
+        """Events on the topics that clients may publish to, none on the others."""
+        text = "".join(self.lines)
+        for topic, expected in [("example.topic1", True), ("foobar.topic1", True), ("foobar.topic2", False)]:
+            seen = "event received on topic com.{}: hello".format(topic) in text
+            check(seen == expected, "events on com.{}: {}\n{}".format(topic, seen, text))
+        check("subscription to topic com.example.topic2 failed - this is expected" in text, text)
+        check("Backend session left: CloseDetails(reason=<wamp.close.normal>" in text, text)
+
+
+# ---- clients -------------------------------------------------------------------------------------
+
+
+def prepare_python():
+    """A virtual environment with the packages of requirements.txt; returns its interpreter."""
+    requirements = HERE / "requirements.txt"
+    python = CACHE / "venv/bin/python"
+    stamp = stamped(CACHE / "venv.stamp", requirements.read_bytes(), sys.version.encode())
+    if stamp.fresh and python.exists():
+        return str(python)
+    shutil.rmtree(CACHE / "venv", ignore_errors=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    install([sys.executable, "-m", "venv", str(CACHE / "venv")])
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
+    install(pip)
+    stamp.write()
+    return str(python)
+
+
+def prepare_js():
+    """A folder with the JavaScript programs and the packages of package-lock.json beside them."""
+    for tool in ("node", "npm"):
+        if not shutil.which(tool):
+            raise Missing("{} is not installed".format(tool))
+    folder = CACHE / "js"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = HERE / "package-lock.json"
+    for file in (HERE / "package.json", lock, *(HERE / "js").glob("*.mjs")):
+        shutil.copy(file, folder)
+    version = subprocess.run(["node", "--version"], capture_output=True, check=True).stdout
+    stamp = stamped(CACHE / "js.stamp", lock.read_bytes(), version)
+    if not (stamp.fresh and (folder / "node_modules").exists()):
+        # Not `npm ci`, which refuses a lock file that lacks the optional binaries of other platforms.
+        shutil.rmtree(folder / "node_modules", ignore_errors=True)
+        install(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder)
+        stamp.write()
+    return folder
+
+
+class stamped:
+    """Remembers what an installation was made from."""
+
+    def __init__(self, path, *parts):
+        self.path = path
+        self.digest = hashlib.sha256(b"\0".join(parts)).hexdigest()
+        self.fresh = path.exists() and path.read_text() == self.digest
+
+    def write(self):
+        self.path.write_text(self.digest)
+
+
+def install(command, cwd=None):
+    try:
+        result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=INSTALL_TIMEOUT)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Missing(str(error)) from None
+    if result.returncode != 0:
+        raise Missing("{}:\n{}{}".format(" ".join(command), tail(result.stdout), tail(result.stderr)))
+
+
+def start(command, environment=None, cwd=None, stderr=subprocess.PIPE):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE / "python"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        **(environment or {}),
+    }
+    return subprocess.Popen(
+        command, cwd=cwd or HERE / "python", env=environment, text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+    )  # fmt: skip
+
+
+def execute(command, environment=None, cwd=None):
+    program = start(command, environment, cwd)
+    try:
+        out, err = program.communicate(timeout=CASE_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        kill(program)
+        out, err = program.communicate()
+        raise AssertionError("no end after {} s\n{}{}".format(CASE_TIMEOUT, tail(out), tail(err))) from None
+    return subprocess.CompletedProcess(command, program.returncode, out, err)
+
+
+def succeed(command, environment, cwd=None):
+    result = execute(command, environment, cwd)
+    output = tail(result.stdout) + tail(result.stderr)
+    check(result.returncode == 0, "exit status {}\n{}".format(result.returncode, output))
+
+
+def kill(process):
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def tail(text, lines=60):
+    return "".join(line + "\n" for line in text.splitlines()[-lines:])
+
+
+# ---- the report ----------------------------------------------------------------------------------
+
+
+class Report:
+    def __init__(self, wanted):
+        self.wanted = wanted
+        self.passed = self.failed = self.skipped = 0
+
+    def case(self, name, run):
+        if self.wanted and not any(part in name for part in self.wanted):
+            return
+        began = time.monotonic()
+        try:
+            run()
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            self.failed += 1
+            print("FAIL  {}\n      {}".format(name, str(error).replace("\n", "\n      ")), flush=True)
+        else:
+            self.passed += 1
+            print("ok    {} ({:.1f} s)".format(name, time.monotonic() - began), flush=True)
+
+    def tool(self, name, prepare):
+        """What `prepare` returns, or None: then the cases that need it can not run."""
+        began = time.monotonic()
+        try:
+            tool = prepare()
+        except Missing as reason:
+            kind = "FAIL " if REQUIRED else "skip "
+            if REQUIRED:
+                self.failed += 1
+            else:
+                self.skipped += 1
+            print("{} everything with {}: {}".format(kind, name, reason), flush=True)
+            return None
+        print("ready {} ({:.1f} s)".format(name, time.monotonic() - began), flush=True)
+        return tool
+
+    def close(self):
+        skipped = ", {} skipped".format(self.skipped) if self.skipped else ""
+        print("{} passed, {} failed{}".format(self.passed, self.failed, skipped), flush=True)
+        sys.exit(0 if self.failed == 0 and self.passed > 0 else 1)
+
+
+def check(condition, otherwise):
+    if not condition:
+        raise AssertionError(otherwise)
+
+
+if __name__ == "__main__":
+    main()
