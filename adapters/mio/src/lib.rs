@@ -1,1 +1,29 @@
-//! The mio reactor.
+//! A WAMP router and a WAMP client over sockets, with mio and without an async runtime.
+//!
+//! * [`Server`] drives one [`Router`](wampd_core::router::Router) with TCP and unix sockets: RawSocket and WebSocket, on one
+//!   port if wanted. The program around it is a [`Host`]: it decides who may join, answers HTTP requests, and logs.
+//! * [`Locals`] are WAMP clients inside the server's process.
+//!
+//! There is one thread. Everything is bounded: see [`ServerLimits`] and [`Limits`](wampd_core::router::Limits).
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod config;
+mod connection;
+mod drive;
+mod handle;
+mod host;
+mod listener;
+mod locals;
+mod out_queue;
+mod reactor;
+mod read;
+mod stream;
+mod timers;
+
+pub use config::{Endpoint, ListenerConfig, ListenerId, PeerAddress, ServerConfig, ServerLimits};
+pub use handle::ServerHandle;
+pub use host::{CloseCause, ConnectionId, Context, Holder, Host, HttpAction, LeaveCause, Observation, Response};
+pub use locals::{LocalId, LocalPeer, Locals};
+pub use reactor::{BindError, Server, ServerStats};

@@ -1,0 +1,149 @@
+//! One accepted connection, and what authenticators may know of it.
+
+use std::sync::Arc;
+
+use wampd_core::{
+    codec::Format,
+    id::SessionId,
+    router::{Congestion, PeerKey},
+    time::Instant,
+    value::{Dict, Value},
+};
+use wampd_wire::{Connection, Encoding, Framing, HttpRequest, ServerOptions};
+
+use crate::{
+    config::{ListenerId, PeerAddress},
+    host::{CloseCause, ConnectionId},
+    out_queue::OutQueue,
+    stream::Stream,
+};
+
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) id: ConnectionId,
+    pub(crate) stream: Stream,
+    pub(crate) wire: Connection,
+    pub(crate) out: OutQueue,
+    /// The router's end, from the opening handshake to the router's close.
+    pub(crate) peer: Option<PeerKey>,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) listener: ListenerId,
+    pub(crate) address: PeerAddress,
+    pub(crate) stage: Stage,
+    /// Why it is being closed.
+    pub(crate) cause: Option<CloseCause>,
+    pub(crate) congestion: Congestion,
+    /// What the timers know: see [`Timers::arm`](crate::timers::Timers::arm).
+    pub(crate) armed: Option<Instant>,
+    /// The socket takes nothing; it must before this.
+    pub(crate) stalled: Option<Instant>,
+    /// The socket may have something to read.
+    pub(crate) readable: bool,
+    /// The peer has closed its side: a short read does not mean that nothing is left to be read.
+    pub(crate) read_closed: bool,
+    /// The socket may take something.
+    pub(crate) writable: bool,
+    /// In the run queue.
+    pub(crate) queued: bool,
+    /// In the list of those to flush.
+    pub(crate) dirty: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The transport lives: opening, open, or in its own closing handshake.
+    Live,
+    /// The rest of the queue is being written, until the deadline at most.
+    Flushing(Instant),
+    /// Our side is closed. What the peer still sends is discarded until it closes its side, or until the deadline:
+    /// closing a socket with unread bytes would destroy what the peer has not read yet.
+    Lingering(Instant),
+}
+
+impl Conn {
+    pub(crate) fn new(
+        id: ConnectionId,
+        stream: Stream,
+        listener: ListenerId,
+        address: PeerAddress,
+        options: Arc<ServerOptions>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            id,
+            stream,
+            wire: Connection::new(options, now),
+            out: OutQueue::default(),
+            peer: None,
+            session: None,
+            listener,
+            address,
+            stage: Stage::Live,
+            cause: None,
+            congestion: Congestion::Clear,
+            armed: None,
+            stalled: None,
+            readable: false,
+            read_closed: false,
+            writable: true,
+            queued: false,
+            dirty: false,
+        }
+    }
+
+    /// The earliest thing to look after.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let stage = match self.stage {
+            Stage::Live => self.wire.next_deadline(),
+            Stage::Flushing(deadline) | Stage::Lingering(deadline) => Some(deadline),
+        };
+        stage.into_iter().chain(self.stalled).min()
+    }
+
+    /// How full the queue is, of `max` bytes. Between the marks it is as full as it was.
+    pub(crate) const fn level(&self, max: usize) -> Congestion {
+        let len = self.out.len();
+        if len > max {
+            Congestion::Hard
+        } else if len > max / 4 * 3 {
+            Congestion::Soft
+        } else if len < max / 2 {
+            Congestion::Clear
+        } else {
+            self.congestion
+        }
+    }
+}
+
+/// What authenticators and the meta API are told of a connection. The names are those of Crossbar.io and Autobahn.
+pub(crate) fn transport_details(address: PeerAddress, encoding: Encoding, request: Option<&HttpRequest>) -> Dict {
+    let channel_type = match address {
+        PeerAddress::Tcp(_) => "tcp",
+        PeerAddress::Unix => "unix",
+    };
+    let framing = if encoding.framing == Framing::RawSocket { "rawsocket" } else { "websocket" };
+    let mut details = Dict::from([
+        ("channel_type".to_owned(), Value::from(channel_type)),
+        ("channel_framing".to_owned(), Value::from(framing)),
+        ("channel_serializer".to_owned(), Value::from(serializer(encoding.format))),
+        ("peer".to_owned(), Value::from(address.to_string())),
+        ("is_secure".to_owned(), Value::from(false)),
+    ]);
+    if let Some(request) = request {
+        let batched = if encoding.framing == Framing::WebSocket { "" } else { ".batched" };
+        let protocol = format!("wamp.2.{}{batched}", serializer(encoding.format));
+        let headers: Dict = request.headers().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+        details.insert("websocket_protocol".to_owned(), Value::from(protocol));
+        details.insert("http_headers_received".to_owned(), Value::from(headers));
+    }
+    details
+}
+
+fn serializer(format: Format) -> &'static str {
+    match format {
+        Format::Json => "json",
+        Format::Cbor => "cbor",
+        Format::MsgPack => "msgpack",
+        _ => "unknown",
+    }
+}

@@ -1,0 +1,70 @@
+//! Reaching a server from other threads.
+
+use std::{
+    fmt,
+    sync::{Arc, mpsc},
+};
+
+use mio::Waker;
+use wampd_core::router::{ActionVerdict, AuthVerdict, DecisionId};
+
+use crate::host::Verdict;
+
+/// A server's ear for other threads. Clones are cheap; all of them reach the same server.
+///
+/// What is sent to a server that is gone has no effect.
+#[derive(Clone)]
+pub struct ServerHandle {
+    commands: mpsc::Sender<Command>,
+    waker: Arc<Waker>,
+}
+
+/// What another thread wants.
+pub(crate) enum Command {
+    Decide(DecisionId, Box<Verdict>),
+    ShutDown,
+    Stop,
+}
+
+impl ServerHandle {
+    pub(crate) fn new(waker: Waker) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel();
+        (Self { commands, waker: Arc::new(waker) }, receiver)
+    }
+
+    /// Answers an [`AuthRequest`](wampd_core::router::AuthRequest) that [`Host::authenticate`](crate::Host::authenticate) left open.
+    /// An answer that comes too late has no effect.
+    pub fn decide(&self, id: DecisionId, verdict: AuthVerdict) {
+        self.send(Command::Decide(id, Verdict::Auth(verdict).into()));
+    }
+
+    /// Answers an [`ActionRequest`](wampd_core::router::ActionRequest) that [`Host::authorize`](crate::Host::authorize) left open.
+    /// An answer that comes too late has no effect.
+    pub fn decide_action(&self, id: DecisionId, verdict: ActionVerdict) {
+        self.send(Command::Decide(id, Verdict::Action(verdict).into()));
+    }
+
+    /// Shuts the server down in good order: no new connections, GOODBYE to every session, then the end, at the latest after
+    /// [`ServerLimits::shutdown_timeout`](crate::ServerLimits::shutdown_timeout).
+    pub fn shut_down(&self) {
+        self.send(Command::ShutDown);
+    }
+
+    /// Ends the server now: all connections are dropped.
+    pub fn stop(&self) {
+        self.send(Command::Stop);
+    }
+
+    fn send(&self, command: Command) {
+        // Both fail only when the server is gone.
+        if self.commands.send(command).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerHandle")
+    }
+}

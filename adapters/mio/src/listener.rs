@@ -1,0 +1,127 @@
+//! Listening sockets.
+
+use std::{
+    fs, io,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net as unix,
+    },
+    path::Path,
+    sync::Arc,
+};
+
+use mio::{
+    Interest, Registry, Token,
+    net::{TcpListener, UnixListener},
+};
+use wampd_core::time::Instant;
+use wampd_wire::ServerOptions;
+
+use crate::{
+    config::{Endpoint, ListenerConfig, PeerAddress},
+    stream::Stream,
+};
+
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: Socket,
+    /// Where it listens, with the port that the system chose.
+    pub(crate) endpoint: Endpoint,
+    pub(crate) transport: Arc<ServerOptions>,
+    pub(crate) tag: u64,
+    /// Connections may be waiting.
+    pub(crate) ready: bool,
+    /// None are accepted before this.
+    pub(crate) paused_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// What accepting has given.
+pub(crate) enum Accepted {
+    Connection(Stream, PeerAddress),
+    Nothing,
+    /// The system has no resources for another connection now.
+    Exhausted(io::Error),
+}
+
+impl Listener {
+    pub(crate) fn bind(config: ListenerConfig, registry: &Registry, token: Token) -> io::Result<Self> {
+        let ListenerConfig { endpoint, transport, tag } = config;
+        let (mut socket, endpoint) = match endpoint {
+            Endpoint::Tcp(address) => {
+                let socket = TcpListener::bind(address)?;
+                let endpoint = Endpoint::Tcp(socket.local_addr()?);
+                (Socket::Tcp(socket), endpoint)
+            }
+            Endpoint::Unix { path, mode } => {
+                remove_stale_socket(&path)?;
+                let socket = UnixListener::bind(&path)?;
+                if let Some(mode) = mode {
+                    fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+                }
+                (Socket::Unix(socket), Endpoint::Unix { path, mode })
+            }
+        };
+        match &mut socket {
+            Socket::Tcp(socket) => registry.register(socket, token, Interest::READABLE)?,
+            Socket::Unix(socket) => registry.register(socket, token, Interest::READABLE)?,
+        }
+        Ok(Self { socket, endpoint, transport, tag, ready: false, paused_until: None })
+    }
+
+    pub(crate) fn accept(&self) -> Accepted {
+        loop {
+            let accepted = match &self.socket {
+                Socket::Tcp(socket) => socket.accept().map(|(stream, address)| {
+                    // Latency is worth more than fewer packets; not fatal where it is not supported.
+                    let _ = stream.set_nodelay(true);
+                    (Stream::Tcp(stream), PeerAddress::Tcp(address))
+                }),
+                Socket::Unix(socket) => socket.accept().map(|(stream, _)| (Stream::Unix(stream), PeerAddress::Unix)),
+            };
+            return match accepted {
+                Ok((stream, address)) => Accepted::Connection(stream, address),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => Accepted::Nothing,
+                    // The connection was gone before it was accepted (accept(2), "Error handling").
+                    io::ErrorKind::Interrupted
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::NetworkDown => continue,
+                    _ => Accepted::Exhausted(error),
+                },
+            };
+        }
+    }
+
+    /// Closes the socket; of a unix socket removes the file.
+    pub(crate) fn close(mut self, registry: &Registry) {
+        let _ = match &mut self.socket {
+            Socket::Tcp(socket) => registry.deregister(socket),
+            Socket::Unix(socket) => registry.deregister(socket),
+        };
+        if let Endpoint::Unix { path, .. } = &self.endpoint {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes a socket that nobody listens on.
+fn remove_stale_socket(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => match unix::UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+            _ => Err(io::ErrorKind::AddrInUse.into()),
+        },
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}

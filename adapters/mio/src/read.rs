@@ -1,0 +1,209 @@
+//! Taking in what a connection has sent.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use wampd_core::{codec::decode, router::LinkInfo};
+use wampd_wire::{Encoding, HttpRequest, HttpResponse, Incoming, RawSocketRefusal};
+
+use crate::{
+    connection::{Stage, transport_details},
+    host::{CloseCause, Host, HttpAction, Observation, Response},
+    reactor::{Owner, Server},
+    stream::{Found, SHORT_MEANS_DRAINED},
+};
+
+/// Messages and bytes taken from one connection before it is the next one's turn.
+const MESSAGES_PER_TURN: usize = 64;
+const BYTES_PER_TURN: usize = 256 << 10;
+
+/// What is left of a connection's turn.
+struct Budget {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Server {
+    /// Reads a connection until nothing is left, the router wants no more, or its turn is over.
+    pub(crate) fn read<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
+        let mut budget = Budget { messages: MESSAGES_PER_TURN, bytes: BYTES_PER_TURN };
+        let mut input = BytesMut::new();
+        loop {
+            let Some(conn) = self.conns.get_mut(token) else { return };
+            if conn.stage != Stage::Live {
+                return self.discard(token, host);
+            }
+            if conn.peer.is_some_and(|peer| !self.router.wants_input(peer)) {
+                conn.wire.hold(&mut input);
+                return; // until InputReady
+            }
+            if budget.messages == 0 {
+                conn.wire.hold(&mut input);
+                return self.enqueue(token);
+            }
+            match conn.wire.next(self.now, &mut input, &mut self.replies) {
+                Ok(None) => {
+                    self.queue_replies(token);
+                    if !self.fill(token, &mut input, &mut budget, host) {
+                        return;
+                    }
+                }
+                Ok(Some(Incoming::Message(frame))) => {
+                    budget.messages -= 1;
+                    self.queue_replies(token);
+                    self.receive(token, frame, host);
+                }
+                Ok(Some(Incoming::Http(request))) => self.request(token, &request, host),
+                Ok(Some(Incoming::RawSocket { .. })) => {
+                    let tag = self.rawsocket_tag(token);
+                    let Some(conn) = self.conns.get_mut(token) else { return };
+                    match conn.wire.accept_rawsocket(self.now, &mut self.replies) {
+                        Some(encoding) => self.open(token, encoding, tag, None, host),
+                        None => {
+                            conn.wire.refuse_rawsocket(RawSocketRefusal::ConnectionLimit, &mut self.replies);
+                            self.end(token, CloseCause::Responded, host);
+                        }
+                    }
+                }
+                Ok(Some(Incoming::Closed { .. })) => self.end(token, CloseCause::Peer, host),
+                Ok(Some(Incoming::Open(_))) => {}
+                Err(error) => self.end(token, CloseCause::Transport(error), host),
+            }
+        }
+    }
+
+    /// Reads once from the socket into `input`. False: not now.
+    fn fill<H: Host + ?Sized>(
+        &mut self,
+        token: usize,
+        input: &mut BytesMut,
+        budget: &mut Budget,
+        host: &mut H,
+    ) -> bool {
+        let Some(conn) = self.conns.get_mut(token) else { return false };
+        if !conn.readable {
+            return false;
+        }
+        if budget.bytes == 0 {
+            self.enqueue(token);
+            return false;
+        }
+        let space = self.read_buffer.space();
+        let offered = space.len();
+        match conn.stream.receive(space) {
+            Ok(Found::Bytes(len)) => {
+                *input = self.read_buffer.take(len);
+                budget.bytes = budget.bytes.saturating_sub(len);
+                if SHORT_MEANS_DRAINED && len < offered && !conn.read_closed {
+                    conn.readable = false;
+                }
+                true
+            }
+            Ok(Found::Nothing) => {
+                conn.readable = false;
+                false
+            }
+            Ok(Found::End) => {
+                conn.readable = false;
+                self.end(token, CloseCause::Peer, host);
+                false
+            }
+            Err(error) => {
+                conn.readable = false;
+                self.detach(token, host);
+                self.remove(token, CloseCause::Io(error), host);
+                self.drive(host);
+                false
+            }
+        }
+    }
+
+    /// Reads and forgets what a connection sends that is done with, until its peer has closed its side.
+    fn discard<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        let mut budget = BYTES_PER_TURN;
+        while conn.readable {
+            match conn.stream.receive(self.read_buffer.space()) {
+                Ok(Found::Bytes(len)) if len < budget => budget -= len,
+                Ok(Found::Bytes(_)) => return self.enqueue(token),
+                Ok(Found::Nothing) => conn.readable = false,
+                Ok(Found::End) if matches!(conn.stage, Stage::Flushing(_)) => conn.readable = false,
+                Ok(Found::End) | Err(_) => return self.remove(token, CloseCause::Peer, host),
+            }
+        }
+    }
+
+    fn receive<H: Host + ?Sized>(&mut self, token: usize, frame: Bytes, host: &mut H) {
+        let Some(conn) = self.conns.get(token) else { return };
+        let (Some(peer), Some(encoding)) = (conn.peer, conn.wire.encoding()) else { return };
+        self.stats.messages_received += 1;
+        match decode(encoding.format, frame, &self.limits.decode) {
+            Ok(message) => self.router.receive(self.now, peer, message),
+            Err(error) => self.router.receive_invalid(self.now, peer, error),
+        }
+        self.drive(host);
+    }
+
+    fn request<H: Host + ?Sized>(&mut self, token: usize, request: &HttpRequest, host: &mut H) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        let connection = conn.id;
+        match host.http(conn.listener, &conn.address, request) {
+            HttpAction::WebSocket { options, tag } => {
+                match conn.wire.accept_websocket(self.now, request, &options, &mut self.replies) {
+                    Ok(encoding) => self.open(token, encoding, tag, Some(request), host),
+                    Err(error) => {
+                        let status = error.status().unwrap_or(400);
+                        host.observe(&Observation::Responded { connection, request, status });
+                        self.end(token, CloseCause::Transport(error.into()), host);
+                    }
+                }
+            }
+            HttpAction::Respond(Response { status, content_type, headers, body }) => {
+                let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+                let response = HttpResponse { status, content_type: &content_type, headers: &headers, body: &body };
+                conn.wire.respond(&response, &mut self.replies);
+                host.observe(&Observation::Responded { connection, request, status });
+                self.end(token, CloseCause::Responded, host);
+            }
+        }
+    }
+
+    fn rawsocket_tag(&self, token: usize) -> u64 {
+        self.conns.get(token).map_or(0, |conn| self.listener_tag(conn.listener))
+    }
+
+    /// The transport is open: the router is told.
+    fn open<H: Host + ?Sized>(
+        &mut self,
+        token: usize,
+        encoding: Encoding,
+        tag: u64,
+        request: Option<&HttpRequest>,
+        host: &mut H,
+    ) {
+        self.queue_replies(token);
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        host.observe(&Observation::Opened { connection: conn.id, encoding });
+        let transport = Arc::new(transport_details(conn.address, encoding, request));
+        match self.router.open(self.now, LinkInfo { tag, transport, privileged: None }) {
+            Ok(peer) => {
+                conn.peer = Some(peer);
+                self.set_owner(peer, Owner::Connection(token));
+                self.rearm(token);
+                self.drive(host);
+            }
+            Err(why) => {
+                let code = wampd_wire::CloseCode::TRY_AGAIN_LATER;
+                self.close(token, code, "the router takes no more connections", CloseCause::Refused(why));
+            }
+        }
+    }
+
+    /// The transport has ended: replies are flushed, then the socket is closed.
+    fn end<H: Host + ?Sized>(&mut self, token: usize, cause: CloseCause, host: &mut H) {
+        self.queue_replies(token);
+        self.detach(token, host);
+        self.finish(token, cause);
+        self.drive(host);
+    }
+}
