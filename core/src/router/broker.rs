@@ -91,8 +91,7 @@ impl Router {
         let max_shapes = self.config.limits.max_wildcard_shapes;
         if !broker.by_uri.has_room(options.matching, topic.as_str(), max_shapes) {
             self.stats.limited += 1;
-            let text =
-                format!("the realm's subscriptions have {max_shapes} shapes of wildcard patterns, as many as they may");
+            let text = "the realm's subscriptions have as many shapes of such wildcard patterns as they may".to_owned();
             return self.fail(key, kind, request, error::RESOURCE_LIMIT, text);
         }
         let id = broker.subscription(topic, options.matching);

@@ -89,10 +89,13 @@ pub struct Limits {
     pub max_calls_in_flight: usize,
     /// Invocations of one session without a final answer. Default 65,536.
     pub max_invocations_in_flight: usize,
-    /// Bytes of a topic, procedure or pattern that is subscribed to or registered. Default 1,024.
+    /// Bytes of a topic, procedure or pattern that is subscribed to or registered. It also bounds how many distinct
+    /// lengths prefix patterns can have, each of which costs every message a look-up. Default 1,024.
     pub max_uri_length: usize,
-    /// Distinct shapes (which components are wildcards, of how many) that the wildcard patterns of a realm's
-    /// subscriptions may have, and those of its registrations: each costs every message a look-up. Default 256.
+    /// Distinct shapes (which components are wildcards) that the wildcard patterns of equally many components may have
+    /// among a realm's subscriptions, and among its registrations: each costs a message of as many components a
+    /// look-up. A shape of more than 16 components counts once for every 16 begun. Default 256, which has room for all
+    /// shapes of up to 8 components.
     pub max_wildcard_shapes: usize,
 }
 

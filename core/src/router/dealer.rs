@@ -171,9 +171,8 @@ impl Router {
         let id = match dealer.by_uri.get(options.matching, procedure.as_str()) {
             None if !dealer.by_uri.has_room(options.matching, procedure.as_str(), max_shapes) => {
                 self.stats.limited += 1;
-                let text = format!(
-                    "the realm's registrations have {max_shapes} shapes of wildcard patterns, as many as they may"
-                );
+                let text =
+                    "the realm's registrations have as many shapes of such wildcard patterns as they may".to_owned();
                 return Err((error::RESOURCE_LIMIT, text));
             }
             None => dealer.create(procedure, options.matching, options.invoke),

@@ -5,8 +5,12 @@
 //! each distinct *shape* of a wildcard pattern with as many components as the URI. A shape says which components are
 //! wildcards; blanking those in the URI gives the text of the only pattern of that shape that can match. Neither
 //! depends on how many patterns there are.
+//!
+//! Peers choose the patterns, so the cost is bounded: the lengths by the longest URI that the router takes, the shapes
+//! by [`PatternMap::has_room`]. A walk over a tree of components would have no such bound, since with enough wildcards
+//! it visits every pattern.
 
-use crate::hash::{HashMap, Seed};
+use crate::hash::{HashMap, Seed, trim};
 use crate::uri::{MatchPolicy, Uri};
 use std::collections::BTreeMap;
 
@@ -29,8 +33,10 @@ pub(crate) struct PatternMap<V> {
     prefix_lengths: BTreeMap<usize, usize>,
     /// Wildcard patterns by number of components, then by shape.
     wildcards: BTreeMap<usize, BTreeMap<Shape, HashMap<Uri, V>>>,
-    shapes: usize,
 }
+
+/// Components up to which a shape counts once for [`PatternMap::has_room`].
+const SHAPE_UNIT: usize = 16;
 
 impl<V: Copy> PatternMap<V> {
     pub(crate) fn new(seed: &Seed) -> Self {
@@ -40,7 +46,6 @@ impl<V: Copy> PatternMap<V> {
             prefixes: seed.map(),
             prefix_lengths: BTreeMap::new(),
             wildcards: BTreeMap::new(),
-            shapes: 0,
         }
     }
 
@@ -49,14 +54,18 @@ impl<V: Copy> PatternMap<V> {
         self.exact.len() + self.prefixes.len() + wildcards
     }
 
-    /// Whether the pattern can be stored without more than `max_shapes` distinct shapes, which bound what a look-up
-    /// may cost.
+    /// Whether the pattern can be stored with no more than `max_shapes` distinct shapes of as many components. A shape
+    /// counts once for every 16 components begun, so that a look-up handles at most `16 * max_shapes` components.
+    ///
+    /// Only shapes of as many components share the room: nobody can use up the room for patterns of few components,
+    /// of which there are only 2^components shapes.
     pub(crate) fn has_room(&self, matching: MatchPolicy, uri: &str, max_shapes: usize) -> bool {
-        if matching != MatchPolicy::Wildcard || self.shapes < max_shapes {
+        if matching != MatchPolicy::Wildcard {
             return true;
         }
-        let shape = shape(uri);
-        self.wildcards.get(&shape.len()).is_some_and(|shapes| shapes.contains_key(&shape))
+        let weight = uri.split('.').count().div_ceil(SHAPE_UNIT);
+        let Some(shapes) = self.wildcards.get(&uri.split('.').count()) else { return weight <= max_shapes };
+        (shapes.len() + 1) * weight <= max_shapes || shapes.contains_key(&shape(uri))
     }
 
     /// What is stored under exactly this pattern.
@@ -87,11 +96,7 @@ impl<V: Copy> PatternMap<V> {
             MatchPolicy::Wildcard => {
                 let shape = shape(uri.as_str());
                 let shapes = self.wildcards.entry(shape.len()).or_default();
-                let patterns = shapes.entry(shape).or_insert_with(|| {
-                    self.shapes += 1;
-                    self.seed.map()
-                });
-                patterns.insert(uri, value);
+                shapes.entry(shape).or_insert_with(|| self.seed.map()).insert(uri, value);
             }
         }
     }
@@ -101,6 +106,7 @@ impl<V: Copy> PatternMap<V> {
         match matching {
             MatchPolicy::Exact => {
                 self.exact.remove(uri);
+                trim(&mut self.exact);
             }
             MatchPolicy::Prefix => self.remove_prefix(uri),
             MatchPolicy::Wildcard => self.remove_wildcard(uri),
@@ -111,6 +117,7 @@ impl<V: Copy> PatternMap<V> {
         if self.prefixes.remove(uri).is_none() {
             return;
         }
+        trim(&mut self.prefixes);
         if let Some(count) = self.prefix_lengths.get_mut(&uri.len()) {
             *count -= 1;
             if *count == 0 {
@@ -124,9 +131,9 @@ impl<V: Copy> PatternMap<V> {
         let Some(shapes) = self.wildcards.get_mut(&shape.len()) else { return };
         let Some(patterns) = shapes.get_mut(&shape) else { return };
         patterns.remove(uri);
+        trim(patterns);
         if patterns.is_empty() {
             shapes.remove(&shape);
-            self.shapes -= 1;
             if shapes.is_empty() {
                 self.wildcards.remove(&shape.len());
             }
@@ -226,11 +233,36 @@ mod tests {
         let pattern = ".".repeat(50_000);
         let mut map = PatternMap::new(&Seed::new(1));
         map.insert(Wildcard, Uri::from(pattern.clone()), 1);
-        assert_eq!(map.shapes, 1);
         assert_eq!(map.best(&vec!["a"; 50_001].join(".")), Some(1));
-        assert!(map.has_room(Wildcard, &pattern, 1) && !map.has_room(Wildcard, "a.", 1));
         map.remove(Wildcard, &pattern);
-        assert_eq!((map.shapes, map.len()), (0, 0));
+        assert!(map.wildcards.is_empty());
+    }
+
+    #[test]
+    fn room_is_for_the_shapes_of_as_many_components() {
+        let mut map = map(&[(Wildcard, ".a"), (Wildcard, "a.")]);
+        assert!(map.has_room(Wildcard, ".b", 2), "a shape that is there takes no room");
+        assert!(!map.has_room(Wildcard, ".", 2) && map.has_room(Wildcard, ".", 3));
+        assert!(map.has_room(Wildcard, "..", 2), "other shapes of three components do not matter");
+        assert!(map.has_room(Prefix, "b", 2) && map.has_room(Exact, "b", 2));
+        map.remove(Wildcard, ".a");
+        assert!(map.has_room(Wildcard, ".", 2));
+    }
+
+    #[test]
+    fn a_deep_shape_takes_room_by_its_components() {
+        let mut map = map(&[]);
+        let pattern = |components: usize, wild: usize| {
+            (0..components).map(|n| if n == wild { "" } else { "a" }).collect::<Vec<_>>().join(".")
+        };
+        assert!(map.has_room(Wildcard, &pattern(16, 0), 1) && !map.has_room(Wildcard, &pattern(17, 0), 1));
+        let mut stored = 0;
+        while map.has_room(Wildcard, &pattern(512, stored), 256) {
+            map.insert(Wildcard, Uri::from(pattern(512, stored)), stored);
+            stored += 1;
+        }
+        assert_eq!(stored, 8);
+        assert!(map.has_room(Wildcard, "a..b", 256));
     }
 
     fn uris(empty: bool) -> impl Strategy<Value = String> {
