@@ -110,13 +110,17 @@ impl Uri {
 
     /// Whether the first component is `wamp`, which the specification reserves for the protocol itself.
     pub fn is_reserved(&self) -> bool {
-        self.0.strip_prefix("wamp").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        is_reserved(self.as_str())
     }
 
     /// Copies the text out of the frame it shares, so that keeping the URI does not keep the frame.
     pub fn detach(&mut self) {
         self.0 = ByteString::from(self.as_str());
     }
+}
+
+pub(crate) fn is_reserved(uri: &str) -> bool {
+    uri.strip_prefix("wamp").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Whether `pattern`, read with `matching`, matches the URI `uri`.

@@ -6,10 +6,13 @@
 //!
 //! A request for a pattern (SUBSCRIBE or REGISTER with `match`) is allowed if every URI that the pattern matches would
 //! be: some rule that allows covers the whole pattern, and no more specific rule denies a part of it.
+//!
+//! Procedures under `wamp.` reach into the router itself: calling them needs, besides, that a rule whose own URI begins
+//! with `wamp` allows it. A role that may call everything can thus not end other sessions by accident.
 
 use super::pattern::{PatternMap, Shape, shape};
 use crate::hash::Seed;
-use crate::uri::{MatchPolicy, Uri, matches};
+use crate::uri::{MatchPolicy, Uri, is_reserved, matches};
 use core::cmp::Reverse;
 use core::fmt;
 
@@ -132,8 +135,7 @@ impl Permissions {
     /// # Errors
     /// [`Contradiction`]
     pub fn new(rules: Vec<Rule>) -> Result<Self, Contradiction> {
-        // The keys of this table come from the configuration: no peer can choose them to collide.
-        let mut by_uri = PatternMap::new(&Seed::new(0));
+        let mut by_uri = PatternMap::new(&Seed::public());
         for (index, rule) in rules.iter().enumerate() {
             match by_uri.get(rule.matching, rule.uri.as_str()) {
                 Some(first) if rules.get(first) != Some(rule) => return Err(Contradiction { first, second: index }),
@@ -146,7 +148,7 @@ impl Permissions {
 
     /// No rules: everything is denied.
     pub fn none() -> Self {
-        Self { asked: false, rules: Vec::new(), by_uri: PatternMap::new(&Seed::new(0)) }
+        Self { asked: false, rules: Vec::new(), by_uri: PatternMap::new(&Seed::public()) }
     }
 
     /// Whether the role may act is asked each time: see [`Output::Authorize`](super::Output::Authorize).
@@ -159,12 +161,14 @@ impl Permissions {
         self.asked
     }
 
-    /// Everything is allowed, by one prefix rule on the empty prefix.
+    /// Everything is allowed, by the prefix rules on the empty prefix and on `wamp.`.
     pub fn all() -> Self {
-        let rules = vec![Rule::new(Uri::from_static(""), MatchPolicy::Prefix, Allow::ALL)];
-        let mut by_uri = PatternMap::new(&Seed::new(0));
-        by_uri.insert(MatchPolicy::Prefix, Uri::from_static(""), 0);
-        Self { asked: false, rules, by_uri }
+        let mut all = Self::none();
+        for (index, prefix) in ["", "wamp."].map(Uri::from_static).into_iter().enumerate() {
+            all.by_uri.insert(MatchPolicy::Prefix, prefix.clone(), index);
+            all.rules.push(Rule::new(prefix, MatchPolicy::Prefix, Allow::ALL));
+        }
+        all
     }
 
     /// The rules, in the order given.
@@ -174,12 +178,15 @@ impl Permissions {
 
     /// Whether the role may act on a URI (with [`MatchPolicy::Exact`]) or on everything that a pattern matches.
     ///
-    /// A URI costs a few hash look-ups, a pattern a walk over the role's rules.
+    /// A URI costs one hash look-up, one for each shape of wildcard rules with as many components, and one for each
+    /// length of prefix rules. A pattern costs a walk over the role's rules.
     pub fn decide(&self, action: Action, uri: &str, matching: MatchPolicy) -> Decision {
         let rule = match matching {
-            MatchPolicy::Exact => self.deciding_rule(uri),
+            MatchPolicy::Exact => self.deciding_rule(action, uri),
             // Every component given: it matches one URI only.
-            MatchPolicy::Wildcard if uri.split('.').all(|component| !component.is_empty()) => self.deciding_rule(uri),
+            MatchPolicy::Wildcard if uri.split('.').all(|component| !component.is_empty()) => {
+                self.deciding_rule(action, uri)
+            }
             MatchPolicy::Prefix | MatchPolicy::Wildcard => self.covering_rule(action, uri, matching),
         };
         let Some(rule) = rule else { return Decision::DENY };
@@ -192,10 +199,20 @@ impl Permissions {
         Decision { allow, disclose: allow && disclose }
     }
 
-    fn deciding_rule(&self, uri: &str) -> Option<&Rule> {
+    /// The most specific rule that matches the URI, unless it allows a call that needs a rule of its own.
+    fn deciding_rule(&self, action: Action, uri: &str) -> Option<&Rule> {
+        let deciding = self.matching_rules(uri).next()?;
+        if action == Action::Call && deciding.allow.call && is_reserved(uri) {
+            return self.matching_rules(uri).find(|rule| rule.uri.is_reserved());
+        }
+        Some(deciding)
+    }
+
+    /// The rules that match the URI, the most specific first.
+    fn matching_rules(&self, uri: &str) -> impl Iterator<Item = &Rule> {
         let rules = &self.by_uri;
-        let index = rules.exact(uri).or_else(|| rules.wildcards(uri).next()).or_else(|| rules.prefixes(uri).next())?;
-        self.rules.get(index)
+        let matching = rules.exact(uri).into_iter().chain(rules.wildcards(uri)).chain(rules.prefixes(uri));
+        matching.filter_map(|index| self.rules.get(index))
     }
 
     /// The most specific rule that covers the whole pattern, unless a more specific rule denies a part of it.
@@ -288,6 +305,7 @@ fn same_length_and(a: &str, b: &str, fits: impl Fn(&str, &str) -> bool) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uri::UriRule;
     use MatchPolicy::{Exact, Prefix, Wildcard};
     use core::cmp::Ordering;
     use proptest::prelude::*;
@@ -319,9 +337,28 @@ mod tests {
         assert!(may_call(&[(".app.read", Wildcard, CALL)], "com.app.read"));
         assert!(may_call(&[("com.app.", Wildcard, CALL)], "com.app.read"));
         assert!(may_call(&[("com.App.", Wildcard, CALL)], "com.App.read"));
-        assert!(may_call(&[("com.a", Exact, CALL), ("com.a", Prefix, nothing)], "com.a"));
+        let both = [("com.a", Exact, CALL), ("com.a", Prefix, SUBSCRIBE)];
+        assert!(may_call(&both, "com.a") && !may_call(&both, "com.ab"));
+        assert!(permissions(&both).decide(Action::Subscribe, "com.ab", Exact).allow);
         assert!(may_call(&[("com.ex", Prefix, CALL)], "com.example.z"));
         assert!(!may_call(&[], "com.a"));
+    }
+
+    #[test]
+    fn calling_the_router_needs_a_rule_of_its_own() {
+        let kill = "wamp.session.kill";
+        let everything = ("", Prefix, Allow::ALL);
+        assert!(!may_call(&[everything], kill) && may_call(&[everything], "wampire.session.kill"));
+        assert!(!may_call(&[everything, ("..kill", Wildcard, CALL)], kill));
+        for own in [(kill, Exact, CALL), ("wamp.session.", Prefix, CALL), ("wamp..kill", Wildcard, CALL)] {
+            assert!(may_call(&[everything, own], kill) && may_call(&[own], kill));
+            assert!(may_call(&[own, ("..kill", Wildcard, CALL)], kill), "less specific than one that allows too");
+        }
+        let denied = [("wamp.", Prefix, CALL), ("..kill", Wildcard, Allow::NONE)];
+        assert!(!may_call(&denied, kill), "a more specific rule denies");
+        assert!(!may_call(&[everything, ("wamp.", Prefix, SUBSCRIBE)], kill));
+        assert!(permissions(&[everything]).decide(Action::Subscribe, "wamp.session.on_join", Exact).allow);
+        assert!(Permissions::all().decide(Action::Call, kill, Exact).allow);
     }
 
     #[test]
@@ -372,71 +409,97 @@ mod tests {
         assert_eq!(contradiction, Contradiction { first: 0, second: 2 });
     }
 
-    /// The rule that decides, found by looking at every rule.
-    fn naive(rules: &[Rule], uri: &str) -> bool {
-        let matching = rules.iter().filter(|rule| matches(rule.uri.as_str(), rule.matching, uri));
-        let mut matching: Vec<_> = matching.collect();
-        matching.sort_by(|a, b| {
-            let kind = |rule: &Rule| match rule.matching {
-                Exact => 0,
-                Wildcard => 1,
-                Prefix => 2,
-            };
-            kind(a).cmp(&kind(b)).then_with(|| match a.matching {
-                Wildcard => {
-                    let wild = |rule: &Rule| rule.uri.as_str().split('.').map(str::is_empty).collect::<Vec<_>>();
-                    wild(a).cmp(&wild(b))
-                }
-                _ => b.uri.as_str().len().cmp(&a.uri.as_str().len()),
-            })
-        });
-        matching.first().is_some_and(|rule| rule.allow.subscribe)
+    /// The more specific of two rules is the greater, written down a second time.
+    fn specificity(a: &Rule, b: &Rule) -> Ordering {
+        let kind = |rule: &Rule| match rule.matching {
+            Exact => 2,
+            Wildcard => 1,
+            Prefix => 0,
+        };
+        kind(a).cmp(&kind(b)).then_with(|| match a.matching {
+            Wildcard => {
+                // Lengths of the runs of exact components before each wildcard.
+                let runs = |rule: &Rule| {
+                    let given: String =
+                        rule.uri.as_str().split('.').map(|c| if c.is_empty() { ' ' } else { 'x' }).collect();
+                    given.split(' ').map(str::len).collect::<Vec<_>>()
+                };
+                runs(a).cmp(&runs(b))
+            }
+            _ => a.uri.as_str().len().cmp(&b.uri.as_str().len()),
+        })
     }
 
-    fn texts(empty: &'static str) -> impl Strategy<Value = String> {
-        proptest::collection::vec(empty, 1..4).prop_map(|components| components.join("."))
+    /// What the rules say on a URI, found by looking at every rule.
+    fn naive(rules: &[Rule], uri: &str) -> bool {
+        let matching = rules.iter().filter(|rule| matches(rule.uri.as_str(), rule.matching, uri));
+        matching.max_by(|a, b| specificity(a, b)).is_some_and(|rule| rule.allow.subscribe)
+    }
+
+    /// What the rules say on a pattern that matches exactly these URIs, found by trying them all.
+    fn naive_pattern(rules: &[Rule], uris: &[&String]) -> bool {
+        let hits = |rule: &Rule, uri: &str| matches(rule.uri.as_str(), rule.matching, uri);
+        let covers = |rule: &&Rule| uris.iter().all(|uri| hits(rule, uri));
+        let Some(covering) = rules.iter().filter(covers).max_by(|a, b| specificity(a, b)) else { return false };
+        let excepts = |rule: &Rule| {
+            !rule.allow.subscribe
+                && specificity(rule, covering) == Ordering::Greater
+                && uris.iter().any(|uri| hits(rule, uri))
+        };
+        covering.allow.subscribe && !rules.iter().any(excepts)
+    }
+
+    /// Valid patterns of up to three components over an alphabet with one component that begins with another.
+    fn patterns() -> impl Strategy<Value = (String, MatchPolicy)> {
+        let component = prop::sample::select(vec!["", "", "a", "b", "ab"]);
+        (proptest::collection::vec(component, 1..4), prop::sample::select(vec![Exact, Prefix, Wildcard]))
+            .prop_map(|(components, matching)| (components.join("."), matching))
+            .prop_filter("valid", |(uri, matching)| Uri::parse_pattern(uri, UriRule::Strict, *matching).is_ok())
     }
 
     fn rules() -> impl Strategy<Value = Vec<Rule>> {
-        let rule = (texts("[ab]{0,2}"), 0..3u8, any::<bool>()).prop_map(|(uri, matching, subscribe)| {
-            let matching = [Exact, Prefix, Wildcard][usize::from(matching)];
-            Rule::new(Uri::from(uri), matching, Allow { subscribe, ..Allow::NONE })
-        });
-        proptest::collection::vec(rule, 0..7)
+        let allow = |subscribe| Allow { subscribe, ..Allow::NONE };
+        let rule = (patterns(), prop::bool::weighted(0.7))
+            .prop_map(move |((uri, matching), subscribe)| Rule::new(Uri::from(uri), matching, allow(subscribe)));
+        (proptest::collection::vec(rule, 0..7), any::<bool>()).prop_map(move |(mut rules, open)| {
+            if open {
+                rules.push(Rule::new(Uri::from_static(""), Prefix, allow(true)));
+            }
+            rules
+        })
     }
 
-    /// All URIs of up to four components over a small alphabet.
+    /// All URIs of up to four components over the alphabet and a component that no rule names: enough to tell apart
+    /// any two sets of URIs that rules and patterns of [`patterns`] can describe.
     fn universe() -> Vec<String> {
-        let components = ["a", "b", "aa", "ab", "ba", "bb"];
-        let mut all: Vec<String> = Vec::new();
-        let mut longest = vec![String::new()];
-        for depth in 0..4 {
-            let join = |uri: &String, c| if depth == 0 { String::from(c) } else { format!("{uri}.{c}") };
-            longest = longest.iter().flat_map(|uri| components.map(|c| join(uri, c))).collect();
+        let components = ["a", "b", "ab", "z"];
+        let mut all = components.map(str::to_owned).to_vec();
+        let mut longest = all.clone();
+        for _ in 1..4 {
+            longest = longest.iter().flat_map(|uri| components.map(|c| format!("{uri}.{c}"))).collect();
             all.extend(longest.iter().cloned());
         }
         all
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(192))]
+        #![proptest_config(ProptestConfig::with_cases(1024))]
 
         #[test]
-        fn decides_as_looking_at_every_rule(rules in rules(), uri in texts("[ab]{1,2}")) {
-            if let Ok(permissions) = Permissions::new(rules.clone()) {
-                prop_assert_eq!(permissions.decide(Action::Subscribe, &uri, Exact).allow, naive(&rules, &uri));
+        fn decides_as_trying_everything(rules in rules(), (pattern, matching) in patterns()) {
+            let Ok(permissions) = Permissions::new(rules.clone()) else { return Ok(()) };
+            let universe = universe();
+            let uris: Vec<_> = universe.iter().filter(|uri| matches(&pattern, matching, uri)).collect();
+            let decided = permissions.decide(Action::Subscribe, &pattern, matching).allow;
+            match uris[..] {
+                [uri] => prop_assert_eq!(decided, naive(&rules, uri)),
+                _ => prop_assert_eq!(decided, naive_pattern(&rules, &uris)),
             }
-        }
-
-        #[test]
-        fn a_pattern_allowed_is_allowed_everywhere(rules in rules(), pattern in texts("[ab]{0,2}"), prefix in any::<bool>()) {
-            let matching = if prefix { Prefix } else { Wildcard };
-            if let Ok(permissions) = Permissions::new(rules.clone())
-                && permissions.decide(Action::Subscribe, &pattern, matching).allow {
-                    for uri in universe().iter().filter(|uri| matches(&pattern, matching, uri)) {
-                        prop_assert!(naive(&rules, uri), "{} is denied but {:?} {} was allowed", uri, matching, pattern);
-                    }
-                }
+            for uri in uris {
+                let exact = permissions.decide(Action::Subscribe, uri, Exact).allow;
+                prop_assert_eq!(exact, naive(&rules, uri));
+                prop_assert!(exact || !decided, "{} is denied, {:?} {} allowed", uri, matching, pattern);
+            }
         }
     }
 
