@@ -1,6 +1,7 @@
 //! Test harness: a router and its clients in memory, in simulated time, from a seed.
 
 pub mod answerer;
+pub mod codec;
 pub mod config;
 pub mod link;
 pub mod rng;

@@ -4,29 +4,17 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use wampd_core::codec::{DecodeError, DecodeLimits, Format, Problem, TranscodeError, decode, encode, encode_parts};
+use wampd_core::codec::{DecodeError, Format, Problem, TranscodeError, decode, encode, encode_parts};
 use wampd_core::id::RequestId;
 use wampd_core::message::{Call, CallOptions, Message, Payload};
 use wampd_core::value::{Dict, Value};
+use wampd_tests::codec::{WIDE as LIMITS, check_round_trip, check_transcoding, decoded, encoded};
 use wampd_tests::strategy;
-
-/// Nothing that the strategies make is refused for its size.
-const LIMITS: DecodeLimits = DecodeLimits { max_depth: 64, max_uri: u16::MAX };
 
 /// Failures are kept beside this file.
 fn config() -> ProptestConfig {
     let persistence = FileFailurePersistence::WithSource("proptest-regressions");
     ProptestConfig { failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::default() }
-}
-
-fn encoded(message: &Message, format: Format) -> Bytes {
-    let mut out = Vec::new();
-    encode(message, format, &mut out).expect("can be written in every serializer");
-    out.into()
-}
-
-fn decoded(frame: &Bytes, format: Format) -> Message {
-    decode(format, frame.clone(), &LIMITS).expect("was written by the encoder")
 }
 
 /// CALL with one argument, given as it stands on the wire.
@@ -45,45 +33,7 @@ fn call(args: Vec<Value>, kwargs: Dict) -> Message {
 }
 
 fn payload(message: &Message) -> &Payload {
-    match message {
-        Message::Call(call) => &call.payload,
-        other => panic!("{}", other.name()),
-    }
-}
-
-/// Whatever the decoder accepts can be written again, reads back equal, and is then written the same for ever.
-fn check_accepted(message: &Message, format: Format) {
-    let frame = encoded(message, format);
-    let again = decoded(&frame, format);
-    assert_eq!(encoded(&again, format), frame);
-    // Equality needs the values, which a few payloads have only in their own serializer; NaN is not even equal to itself.
-    let nan = format!("{message:?}").contains("NaN");
-    let values =
-        payload_of(message).is_none_or(|payload| payload.values().is_ok_and(|values| values == values.clone()));
-    if values && !nan {
-        assert_eq!(&again, message);
-    }
-    for to in Format::ALL {
-        let mut out = b"before".to_vec();
-        match encode(message, to, &mut out) {
-            Ok(()) => drop(decode(to, Bytes::copy_from_slice(&out[6..]), &LIMITS).expect("the encoder wrote it")),
-            Err(_) => assert_eq!(out, b"before"),
-        }
-    }
-}
-
-fn payload_of(message: &Message) -> Option<&Payload> {
-    Some(match message {
-        Message::Abort(m) => &m.payload,
-        Message::Error(m) => &m.payload,
-        Message::Publish(m) => &m.payload,
-        Message::Event(m) => &m.payload,
-        Message::Call(m) => &m.payload,
-        Message::Result(m) => &m.payload,
-        Message::Invocation(m) => &m.payload,
-        Message::Yield(m) => &m.payload,
-        _ => return None,
-    })
+    wampd_tests::codec::payload(message).expect("has one")
 }
 
 /// A frame with a few bytes changed, left out, doubled or cut off.
@@ -195,14 +145,16 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(format in strategy::format(), bytes in vec(any::<u8>(), 0..200)) {
         if let Ok(message) = decode(format, bytes.into(), &LIMITS) {
-            check_accepted(&message, format);
+            check_round_trip(&message, format);
+            check_transcoding(&message, format);
         }
     }
 
     #[test]
     fn mutated_frames_never_panic((format, frame) in mutated()) {
         if let Ok(message) = decode(format, frame.into(), &LIMITS) {
-            check_accepted(&message, format);
+            check_round_trip(&message, format);
+            check_transcoding(&message, format);
         }
     }
 
