@@ -3,3 +3,5 @@
 pub mod authn;
 pub mod cli;
 pub mod config;
+pub mod log;
+pub mod node;

@@ -118,13 +118,7 @@ impl ScriptAuthenticator {
     /// # Errors
     /// See [`ScriptError`].
     pub fn load(path: &Path, create: &str, config: &Dict, limits: &ScriptLimits) -> Result<Self, ScriptError> {
-        let unreadable = |error: std::io::Error| ScriptError::Unreadable(format!("{}: {error}", path.display()));
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > MAX_SCRIPT_SIZE {
-            return Err(ScriptError::TooLarge(size));
-        }
-        let source = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::from_source(&source, create, config, limits)
+        Self::from_source(&read_script(path)?, create, config, limits)
     }
 
     /// Compiles a script and runs its `create` function with `config`.
@@ -150,7 +144,7 @@ impl ScriptAuthenticator {
     /// # Errors
     /// [`FunctionError::Denied`] if the script threw `#{error: URI, message: TEXT}`; [`FunctionError::Failed`] if it
     /// threw anything else, exceeded a limit or returned something unusable.
-    pub fn authenticate(
+    pub fn ask(
         &self,
         realm: Option<&str>,
         authid: Option<&str>,
@@ -166,6 +160,19 @@ impl ScriptAuthenticator {
         })?;
         FunctionGrant::from_value(value)
     }
+}
+
+/// The text of a script file.
+///
+/// # Errors
+/// [`ScriptError::Unreadable`] or [`ScriptError::TooLarge`].
+pub fn read_script(path: &Path) -> Result<String, ScriptError> {
+    let unreadable = |error: std::io::Error| ScriptError::Unreadable(format!("{}: {error}", path.display()));
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MAX_SCRIPT_SIZE {
+        return Err(ScriptError::TooLarge(size));
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
 }
 
 /// Shows nothing of the script: it may hold secrets.
@@ -327,7 +334,7 @@ mod tests {
     }
 
     fn ask(script: &ScriptAuthenticator, authid: &str) -> Result<FunctionGrant, FunctionError> {
-        script.authenticate(Some("realm1"), Some(authid), &Dict::new())
+        script.ask(Some("realm1"), Some(authid), &Dict::new())
     }
 
     fn plain(secret: &str) -> FunctionGrant {
@@ -377,7 +384,7 @@ mod tests {
             message: format!("could not authenticate session - no such user {name}"),
         };
         assert_eq!(ask(&example(), "eve"), Err(denied("eve")));
-        assert_eq!(example().authenticate(None, None, &Dict::new()), Err(denied("")));
+        assert_eq!(example().ask(None, None, &Dict::new()), Err(denied("")));
     }
 
     #[test]
@@ -387,7 +394,7 @@ mod tests {
             ("list".to_owned(), Value::List(vec![Value::Null, Value::Int(9_007_199_254_740_992)])),
             ("blob".to_owned(), Value::Binary(vec![0, 255])),
         ]);
-        let grant = script.authenticate(Some("realm1"), None, &details).expect("grants");
+        let grant = script.ask(Some("realm1"), None, &details).expect("grants");
         assert_eq!(grant.role.as_deref(), Some("realm1"));
         let extra = Dict::from([
             ("authid".to_owned(), Value::Null),

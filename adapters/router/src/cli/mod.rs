@@ -1,8 +1,12 @@
-//! The commands of `wampd` that need no connection.
+//! The commands of `wampd`.
 
 pub mod args;
 pub mod check;
 pub mod derive_key;
+pub mod start;
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, Write};
 
 /// What a command ends with, for the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,5 +26,138 @@ impl From<Outcome> for std::process::ExitCode {
             Outcome::Failure => 1,
             Outcome::Usage => 2,
         })
+    }
+}
+
+/// What a command reads from and writes to.
+pub struct Streams<'a> {
+    /// The standard input.
+    pub input: &'a mut dyn BufRead,
+    /// For what was asked for.
+    pub out: &'a mut dyn Write,
+    /// For complaints and logs.
+    pub err: &'a mut dyn Write,
+}
+
+/// A command.
+struct Command {
+    name: &'static str,
+    summary: &'static str,
+    usage: &'static str,
+    /// Gets what follows the name on the command line.
+    run: fn(Vec<String>, &mut Streams<'_>) -> io::Result<Outcome>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command { name: "start", summary: "runs the router", usage: start::USAGE, run: start::run },
+    Command {
+        name: "check",
+        summary: "says everything that is wrong with a configuration",
+        usage: check::USAGE,
+        run: |args, streams| check::run(args, streams.out, streams.err),
+    },
+    Command {
+        name: "derive-key",
+        summary: "derives the key of a salted WAMP-CRA password",
+        usage: derive_key::USAGE,
+        run: |args, streams| derive_key::run(args, streams.input, streams.out, streams.err),
+    },
+];
+
+/// Runs a command line without the name of the program.
+///
+/// # Errors
+/// If reading or writing fails.
+pub fn run(args: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    let args: Result<Vec<String>, OsString> = args.into_iter().map(OsString::into_string).collect();
+    let mut args = match args {
+        Ok(args) => args.into_iter(),
+        Err(arg) => return complain(streams, &format!("{} is not UTF-8", arg.display())),
+    };
+    match args.next().as_deref() {
+        None => complain(streams, "give a command"),
+        Some("--help" | "-h") => help(streams),
+        Some("help") => match args.next() {
+            None => help(streams),
+            Some(name) => match find(&name) {
+                Some(command) => {
+                    writeln!(streams.out, "{}", command.usage)?;
+                    Ok(Outcome::Success)
+                }
+                None => complain(streams, &format!("there is no command {name:?}")),
+            },
+        },
+        Some("--version" | "-V") => {
+            writeln!(streams.out, "wampd {}", env!("CARGO_PKG_VERSION"))?;
+            Ok(Outcome::Success)
+        }
+        Some(name) => match find(name) {
+            Some(command) => (command.run)(args.collect(), streams),
+            None => complain(streams, &format!("there is no command {name:?}")),
+        },
+    }
+}
+
+fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+fn help(streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    writeln!(streams.out, "wampd {}: a WAMP router\n\n{}", env!("CARGO_PKG_VERSION"), usage())?;
+    Ok(Outcome::Success)
+}
+
+fn complain(streams: &mut Streams<'_>, message: &str) -> io::Result<Outcome> {
+    writeln!(streams.err, "wampd: {message}\n\n{}", usage())?;
+    Ok(Outcome::Usage)
+}
+
+fn usage() -> String {
+    let mut text = "usage: wampd COMMAND ...\n       wampd --help | --version | help COMMAND\n\ncommands:".to_owned();
+    let width = COMMANDS.iter().map(|command| command.name.len()).max().unwrap_or_default();
+    for Command { name, summary, .. } in COMMANDS {
+        text += &format!("\n  {name:width$}  {summary}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wampd(args: &[&str]) -> (Outcome, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut streams = Streams { input: &mut io::empty(), out: &mut out, err: &mut err };
+        let outcome = run(args.iter().map(OsString::from), &mut streams).expect("memory");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (outcome, text(out), text(err))
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        let (outcome, out, err) = wampd(&["--help"]);
+        assert_eq!((outcome, err.as_str()), (Outcome::Success, ""));
+        assert_eq!(wampd(&["help"]).1, out);
+        for Command { name, usage, .. } in COMMANDS {
+            assert!(out.contains(&format!("\n  {name}")), "{out}");
+            assert!(usage.starts_with(&format!("usage: wampd {name}")), "{usage}");
+            assert_eq!(wampd(&["help", name]), (Outcome::Success, format!("{usage}\n"), String::new()));
+            assert_eq!(wampd(&[name, "--help"]), (Outcome::Success, format!("{usage}\n"), String::new()));
+        }
+    }
+
+    #[test]
+    fn the_version() {
+        let version = format!("wampd {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(wampd(&["--version"]), (Outcome::Success, version, String::new()));
+    }
+
+    #[test]
+    fn nonsense_is_answered_with_the_usage() {
+        for args in [&[][..], &["strat"], &["help", "strat"], &["--start"]] {
+            let (outcome, out, err) = wampd(args);
+            assert_eq!((outcome, out.as_str()), (Outcome::Usage, ""), "{args:?}");
+            assert!(err.starts_with("wampd: ") && err.contains("usage: wampd COMMAND"), "{err}");
+        }
     }
 }

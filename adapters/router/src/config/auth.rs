@@ -4,9 +4,10 @@ use super::lint::RoleUse;
 use super::reader::{Context, Item, Place, Section};
 use super::secret::Secret;
 use crate::authn::credentials::{CraMembers, CraMembersError};
+use crate::authn::function::FunctionAuthenticator;
 use crate::authn::script::{ScriptAuthenticator, ScriptError};
+use core::fmt;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use wampd_core::auth::{self as core_auth, CraSecret, TicketDigest};
 use wampd_core::uri::{Uri, UriRule};
@@ -77,15 +78,22 @@ pub struct CraUser {
     pub role: String,
 }
 
-/// A function authenticator: a script, loaded and ready.
-#[derive(Clone, Debug)]
+/// A function authenticator, ready to answer.
+#[derive(Clone)]
 pub struct FunctionAuth {
-    /// `script`, resolved.
-    pub script: PathBuf,
+    /// What it is called in logs; of a script the file.
+    pub name: String,
     /// What answers.
-    pub authenticator: Arc<ScriptAuthenticator>,
+    pub authenticator: Arc<dyn FunctionAuthenticator>,
     /// `default-role`: for answers without a role.
     pub default_role: Option<String>,
+}
+
+impl fmt::Debug for FunctionAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, default_role, .. } = self;
+        f.debug_struct("FunctionAuth").field("name", name).field("default_role", default_role).finish_non_exhaustive()
+    }
 }
 
 /// A procedure that answers.
@@ -284,8 +292,13 @@ fn function(cx: &mut Context<'_>, section: &mut Section<'_>, default_role: Optio
     let path = cx.resolve(&name);
     let create_name = create_name?;
     let limits = &cx.script_limits;
-    match ScriptAuthenticator::load(&path, &create_name, &config.unwrap_or_default(), limits) {
-        Ok(authenticator) => Some(FunctionAuth { script: path, authenticator: Arc::new(authenticator), default_role }),
+    let script_text = (cx.surroundings.script)(&path);
+    let config = config.unwrap_or_default();
+    match script_text.and_then(|text| ScriptAuthenticator::from_source(&text, &create_name, &config, limits)) {
+        Ok(authenticator) => {
+            let name = path.display().to_string();
+            Some(FunctionAuth { name, authenticator: Arc::new(authenticator), default_role })
+        }
         Err(error) => {
             let place = match (&error, create) {
                 (ScriptError::NoCreate(_), Some(item)) => item.place,

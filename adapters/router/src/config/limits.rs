@@ -5,23 +5,7 @@ use crate::authn::script::ScriptLimits;
 use core::ops::RangeInclusive;
 use std::time::Duration;
 use wampd_core::router::Limits;
-
-/// Limits of connections and their queues, for all transports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeLimits {
-    /// Connections at a time over all transports. Default 100,000.
-    pub max_connections: usize,
-    /// Bytes waiting to be written to one connection before it is closed as a slow consumer. Default 8 MiB.
-    pub max_pending_bytes: usize,
-    /// Time without progress in writing to a connection before it is closed as a slow consumer. Default 10 s.
-    pub write_timeout: Duration,
-}
-
-impl Default for NodeLimits {
-    fn default() -> Self {
-        Self { max_connections: 100_000, max_pending_bytes: 8 << 20, write_timeout: Duration::from_secs(10) }
-    }
-}
+use wampd_mio::ServerLimits;
 
 /// A configuration key for a limit in an `L`.
 pub(super) struct LimitKey<L: 'static> {
@@ -51,14 +35,17 @@ pub struct LimitDoc {
 /// A count or size: `count!(Limits, max_peers, "", 1..=10_000_000, "meaning")`.
 macro_rules! count {
     ($limits:ty, $field:ident, $unit:literal, $range:expr, $meaning:literal) => {
+        count!($limits, $field, stringify!($field), $unit, $range, $meaning)
+    };
+    ($limits:ty, $($field:ident).+, $key:expr, $unit:literal, $range:expr, $meaning:literal) => {
         LimitKey::<$limits> {
-            key: stringify!($field),
+            key: $key,
             unit: $unit,
             range: $range,
             meaning: $meaning,
-            get: |limits| limits.$field as u64,
-            // The ranges end far below the end of any of the types.
-            set: |limits, n| limits.$field = n as _,
+            get: |limits| limits.$($field).+ as u64,
+            // The ranges end within any of the types.
+            set: |limits, n| limits.$($field).+ = n as _,
         }
     };
 }
@@ -79,6 +66,7 @@ macro_rules! millis {
 
 const MANY: u64 = 10_000_000;
 const HOUR: u64 = 3_600_000;
+const MAX_DEPTH: u64 = wampd_core::codec::MAX_DEPTH as u64;
 
 /// `wampd.limits`, the part that the router core keeps.
 pub(super) const ROUTER: &[LimitKey<Limits>] = &[
@@ -100,10 +88,23 @@ pub(super) const ROUTER: &[LimitKey<Limits>] = &[
 ];
 
 /// `wampd.limits`, the part that the connections keep.
-pub(super) const NODE: &[LimitKey<NodeLimits>] = &[
-    count!(NodeLimits, max_connections, "", 1..=MANY, "connections at a time over all transports"),
-    count!(NodeLimits, max_pending_bytes, "bytes", 65_536..=1 << 32, "bytes waiting to be written to one connection"),
-    millis!(NodeLimits, write_timeout, "write_timeout_ms", 10..=HOUR, "time without progress in writing"),
+pub(super) const SERVER: &[LimitKey<ServerLimits>] = &[
+    count!(ServerLimits, max_connections, "", 1..=MANY, "connections at a time over all transports"),
+    count!(ServerLimits, max_opening, "", 1..=MANY, "connections at a time that have no session yet"),
+    count!(ServerLimits, max_pending, "bytes", 65_536..=1 << 32, "bytes waiting to be written to one connection"),
+    millis!(ServerLimits, write_timeout, "write_timeout_ms", 10..=HOUR, "time without progress in writing"),
+    millis!(ServerLimits, linger_timeout, "linger_timeout_ms", 10..=HOUR, "time for a peer to close its side"),
+    millis!(ServerLimits, accept_pause, "accept_pause_ms", 1..=60_000, "pause when the system is out of resources"),
+    millis!(ServerLimits, shutdown_timeout, "shutdown_timeout_ms", 10..=HOUR, "time for a shutdown in all"),
+    count!(
+        ServerLimits,
+        decode.max_depth,
+        "max_depth",
+        "",
+        2..=MAX_DEPTH,
+        "nesting of lists and dictionaries in a message"
+    ),
+    count!(ServerLimits, decode.max_uri, "max_uri", "bytes", 16..=65_535, "length of any URI in a message"),
 ];
 
 /// `wampd.script_limits`.
@@ -129,7 +130,7 @@ pub(super) fn read<L>(cx: &mut Context<'_>, section: &mut Section<'_>, keys: &[L
 pub fn limit_docs() -> Vec<LimitDoc> {
     let mut docs = Vec::new();
     document("wampd.limits", ROUTER, &Limits::default(), &mut docs);
-    document("wampd.limits", NODE, &NodeLimits::default(), &mut docs);
+    document("wampd.limits", SERVER, &ServerLimits::default(), &mut docs);
     document("wampd.script_limits", SCRIPT, &ScriptLimits::default(), &mut docs);
     docs
 }
@@ -162,7 +163,8 @@ mod tests {
     fn every_limit_has_a_key() {
         let fields = |limits: &dyn core::fmt::Debug| format!("{limits:?}").matches(": ").count();
         assert_eq!(fields(&Limits::default()), ROUTER.len());
-        assert_eq!(fields(&NodeLimits::default()), NODE.len());
+        // Those of decoding are a struct of their own, which is no limit itself.
+        assert_eq!(fields(&ServerLimits::default()) - 1, SERVER.len());
         assert_eq!(fields(&ScriptLimits::default()), SCRIPT.len());
     }
 
@@ -178,7 +180,7 @@ mod tests {
             }
         }
         check(ROUTER);
-        check(NODE);
+        check(SERVER);
         check(SCRIPT);
     }
 }

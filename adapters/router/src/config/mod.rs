@@ -28,7 +28,7 @@ mod tests;
 
 pub use auth::{AnonymousPrincipal, AuthConfig, CraUser, DynamicAuth, FunctionAuth, Provider, TicketPrincipal};
 pub use endpoint::Endpoint;
-pub use limits::{LimitDoc, NodeLimits, limit_docs};
+pub use limits::{LimitDoc, limit_docs};
 pub use node::NodeConfig;
 pub use reader::Surroundings;
 pub use report::{Problem, Report, Severity};
@@ -38,6 +38,7 @@ pub use tree::Position;
 pub use web::{PathService, Route, Routes, StaticConfig};
 pub use websocket::WebSocketConfig;
 
+use crate::authn::script::read_script;
 use reader::{Context, Item};
 use std::path::{Path, PathBuf};
 
@@ -82,7 +83,7 @@ pub fn load(path: &Path) -> Result<(NodeConfig, Report), Report> {
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let variable = |name: &str| std::env::var(name).ok();
-    parse(&file, &text, Syntax::of(path, &text), &Surroundings { folder, variable: &variable })
+    parse(&file, &text, Syntax::of(path, &text), &Surroundings { folder, variable: &variable, script: &read_script })
 }
 
 /// The configuration in a folder, as Crossbar.io names it: `config.json`, `config.yaml` or `config.yml`.

@@ -4,18 +4,20 @@ use super::lint::Sources;
 use super::report::{Problem, Report, Severity};
 use super::secret::Secret;
 use super::tree::{Entry, Kind, Node, Position};
-use crate::authn::script::ScriptLimits;
+use crate::authn::script::{ScriptError, ScriptLimits};
 use core::ops::RangeInclusive;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where relative paths start and where `${VAR}` is looked up.
+/// What a configuration refers to outside of it.
 pub struct Surroundings<'a> {
     /// The folder of the configuration file: relative paths in the file start here.
     pub folder: &'a Path,
     /// The value of an environment variable.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The text of a script.
+    pub script: &'a dyn Fn(&Path) -> Result<String, ScriptError>,
 }
 
 /// The findings so far and what the file may refer to.

@@ -1,4 +1,6 @@
 use super::*;
+use crate::authn::function::{Login, Reply};
+use crate::authn::script::read_script;
 use proptest::prelude::*;
 use std::time::Duration;
 use wampd_core::auth::{CraSecret, TicketDigest};
@@ -18,7 +20,7 @@ fn read(text: &str, syntax: Syntax) -> Parsed {
         _ => None,
     };
     let folder = Path::new(EXAMPLE).parent().expect("a folder");
-    parse("node", text, syntax, &Surroundings { folder, variable: &variable })
+    parse("node", text, syntax, &Surroundings { folder, variable: &variable, script: &read_script })
 }
 
 fn json(text: &str) -> Parsed {
@@ -87,7 +89,10 @@ fn the_example_is_served_as_it_is() {
         panic!("{web:?}")
     };
     let Some(Provider::Function(function)) = &ws.auth.wampcra else { panic!("{ws:?}") };
-    let grant = function.authenticator.authenticate(None, Some("joe"), &Default::default()).expect("known");
+    let (sender, answer) = std::sync::mpsc::channel();
+    let login = Login { realm: None, authid: Some("joe".to_owned()), details: Default::default() };
+    function.authenticator.authenticate(login, Reply::new(move |grant| sender.send(grant).expect("received")));
+    let grant = answer.recv().expect("an answer").expect("known");
     assert_eq!(grant.cra, Some(CraSecret::Plain("secret2".to_owned())));
     assert_eq!(grant.role.as_deref(), Some("frontend"));
 }
@@ -534,7 +539,7 @@ fn workers_are_merged_and_places_taken_once() {
 fn limits_are_set_by_their_keys() {
     let text = format!(
         r#"{{"version": 2, "$schema": "x", "wampd": {{
-            "limits": {{"max_peers": 7, "handshake_timeout_ms": 2500, "max_pending_bytes": 65536}},
+            "limits": {{"max_peers": 7, "handshake_timeout_ms": 2500, "max_pending": 65536}},
             "script_limits": {{"max_operations": 5000}}}},
         "workers": [{{"type": "router", "realms": [{{"name": "realm1", "roles": {ANONYMOUS},
             "options": {{"uri_check": "loose"}}, "wampd": {{"request_ids": "off"}}}}],
@@ -543,7 +548,7 @@ fn limits_are_set_by_their_keys() {
     let node = valid(json(&text));
     assert_eq!(node.router.limits.max_peers, 7);
     assert_eq!(node.router.limits.handshake_timeout, Duration::from_millis(2500));
-    assert_eq!(node.limits.max_pending_bytes, 65536);
+    assert_eq!(node.limits.max_pending, 65536);
     let realm = &node.router.realms[0];
     assert_eq!((realm.uri_rule, realm.request_ids), (UriRule::Loose, RequestIdCheck::Off));
     let wrong = text.replace("\"max_peers\": 7", "\"max_peers\": 0, \"max_peer\": 1");

@@ -27,32 +27,44 @@ const OTHER_SERVICES: &[(&str, &str)] = &[
     ("catalog", "remove it"),
 ];
 
-/// What is served over HTTP, by path.
-#[derive(Clone, Debug, Default)]
-pub struct Routes {
+/// What is served over HTTP, by path: `S` says what is there.
+#[derive(Clone, Debug)]
+pub struct Routes<S = PathService> {
     /// The routes, longest path first, so that the first that matches is the one.
-    pub routes: Vec<Route>,
+    pub routes: Vec<Route<S>>,
 }
 
-impl Routes {
+impl<S> Default for Routes<S> {
+    fn default() -> Self {
+        Self { routes: Vec::new() }
+    }
+}
+
+impl<S> Routes<S> {
     /// The route for the path of a request (without query), and what of the path is left below it.
     ///
     /// A route matches whole components: `/ws` matches `/ws` and `/ws/a`, not `/wsa`.
-    pub fn find<'p>(&self, path: &'p str) -> Option<(&Route, &'p str)> {
+    pub fn find<'p>(&self, path: &'p str) -> Option<(&Route<S>, &'p str)> {
         self.routes.iter().find_map(|route| {
             let rest = path.strip_prefix(route.path.trim_end_matches('/'))?;
             (rest.is_empty() || rest.starts_with('/')).then_some((route, rest))
         })
     }
+
+    /// The same paths with something else there.
+    pub fn map<T>(self, mut with: impl FnMut(S) -> T) -> Routes<T> {
+        let route = |Route { path, service }| Route { path, service: with(service) };
+        Routes { routes: self.routes.into_iter().map(route).collect() }
+    }
 }
 
 /// What is served under a path.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub struct Route<S = PathService> {
     /// The path, beginning with `/`: `/` or `/ws` or `/a/b`.
     pub path: String,
     /// What is there.
-    pub service: PathService,
+    pub service: S,
 }
 
 /// What a path serves.

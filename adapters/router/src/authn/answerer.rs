@@ -1,0 +1,364 @@
+//! From the question who a peer is to the verdict: which method, which provider, and what its answer means.
+
+use super::function::Login;
+use super::grant::{FunctionError, FunctionGrant};
+use crate::config::{AnonymousPrincipal, AuthConfig, CraUser, DynamicAuth, FunctionAuth, Provider, Secret};
+use core::fmt;
+use core::ops::Bound;
+use std::collections::BTreeMap;
+use wampd_core::auth::{ANONYMOUS, CraSecret, TICKET, TicketDigest, WAMPCRA, cra};
+use wampd_core::router::{AuthRequest, AuthStep, AuthVerdict, Challenge, Identity};
+use wampd_core::uri::{Uri, error};
+use wampd_core::value::{Dict, Value};
+
+/// `authprovider` of users in the configuration.
+pub const STATIC: &str = "static";
+/// `authprovider` of functions.
+pub const FUNCTION: &str = "function";
+/// `authprovider` of procedures.
+pub const DYNAMIC: &str = "dynamic";
+
+/// Keys of the state that a ticket challenge keeps for the answer.
+const STATE_EXTRA: &str = "authextra";
+const STATE_ROLE: &str = "authrole";
+
+/// Answers the questions of a router.
+pub struct Answerer {
+    /// What challenges to users that do not exist are made from: the same for the same name, and secret.
+    seed: [u8; 32],
+}
+
+impl fmt::Debug for Answerer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answerer")
+    }
+}
+
+/// What to do about a question.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is decided.
+    Verdict(AuthVerdict),
+    /// A function is to be asked.
+    Function(FunctionAuth, Login, Pending),
+    /// A procedure is to be called.
+    Dynamic(DynamicAuth, Login, Pending),
+}
+
+/// A question that waits for a function or procedure: what its answer is combined with.
+#[derive(Debug)]
+pub struct Pending {
+    method: Method,
+    provider: &'static str,
+    default_role: Option<String>,
+    realm: Option<Uri>,
+    authid: Option<String>,
+    /// What the client has shown, with ticket authentication.
+    ticket: Option<Secret>,
+}
+
+/// The methods that this router has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Anonymous,
+    Ticket,
+    Cra,
+}
+
+impl Method {
+    const ALL: [Self; 3] = [Self::Anonymous, Self::Ticket, Self::Cra];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Anonymous => ANONYMOUS,
+            Self::Ticket => TICKET,
+            Self::Cra => WAMPCRA,
+        }
+    }
+
+    const fn is_offered(self, auth: &AuthConfig) -> bool {
+        match self {
+            Self::Anonymous => auth.anonymous.is_some(),
+            Self::Ticket => auth.ticket.is_some(),
+            Self::Cra => auth.wampcra.is_some(),
+        }
+    }
+}
+
+impl Answerer {
+    /// An answerer with random bytes that nobody else knows.
+    pub const fn new(seed: [u8; 32]) -> Self {
+        Self { seed }
+    }
+
+    /// What to do about a question of a peer on a transport with this `auth`.
+    pub fn answer(&self, auth: &AuthConfig, request: &AuthRequest) -> Answer {
+        match &request.step {
+            AuthStep::Hello { methods, authid, authrole, extra } => {
+                let offered = |name: &String| {
+                    Method::ALL.into_iter().find(|method| method.name() == name && method.is_offered(auth))
+                };
+                // The client's first method that is offered decides; that it fails is no reason to try another.
+                let Some(method) = methods.iter().find_map(offered) else { return no_method(auth) };
+                let hello = Hello { method, authid, authrole, extra };
+                match method {
+                    Method::Anonymous => hello.ask(request, auth.anonymous.as_ref(), anonymous),
+                    Method::Ticket => match &auth.ticket {
+                        Some(Provider::Static(principals)) => self.static_user(request, &hello, principals),
+                        _ => hello.ask_for_ticket(),
+                    },
+                    Method::Cra => hello
+                        .ask(request, auth.wampcra.as_ref(), |request, users| self.static_user(request, &hello, users)),
+                }
+            }
+            AuthStep::Response { method, authid, signature, state, .. } if method == TICKET => {
+                let none = Dict::new();
+                let extra = state.get(STATE_EXTRA).and_then(Value::as_dict).unwrap_or(&none);
+                let authrole = state.get(STATE_ROLE).and_then(Value::as_str).map(str::to_owned);
+                let hello = Hello { method: Method::Ticket, authid, authrole: &authrole, extra };
+                hello.ask_with_ticket(request, auth.ticket.as_ref(), signature)
+            }
+            _ => deny(error::AUTHENTICATION_FAILED, "this challenge was never made"),
+        }
+    }
+
+    /// A user of the configuration, or the likeness of one: whether a name exists is told to nobody.
+    fn static_user<U: User>(&self, request: &AuthRequest, hello: &Hello<'_>, users: &BTreeMap<String, U>) -> Answer {
+        let Some(authid) = hello.authid.as_deref().filter(|authid| !authid.is_empty()) else {
+            return deny(error::NO_SUCH_PRINCIPAL, &format!("{} needs an authid", hello.method.name()));
+        };
+        let identity = |role: &str| Identity {
+            realm: request.realm.clone().unwrap_or_default(),
+            authid: authid.to_owned(),
+            authrole: role.to_owned(),
+            authmethod: hello.method.name().to_owned(),
+            authprovider: STATIC.to_owned(),
+            authextra: Dict::new(),
+        };
+        if let Some(user) = users.get(authid) {
+            return Answer::Verdict(AuthVerdict::Challenge(user.challenge(identity(user.role()))));
+        }
+        // Resembles the same user each time.
+        let likeness = cra::sign(&self.seed, &format!("likeness {authid}"));
+        let above = users.range::<str, _>((Bound::Included(likeness.as_str()), Bound::Unbounded)).next();
+        let Some((_, like)) = above.or_else(|| users.first_key_value()) else {
+            return deny(error::NO_SUCH_PRINCIPAL, "there are no users");
+        };
+        let salt = cra::sign(&self.seed, &format!("salt {authid}"));
+        let secret = cra::sign(&self.seed, &format!("secret {authid}"));
+        Answer::Verdict(AuthVerdict::Challenge(like.imitate(identity(like.role()), secret, salt)))
+    }
+}
+
+/// Static users of some method.
+trait User {
+    fn role(&self) -> &str;
+    fn challenge(&self, grant: Identity) -> Challenge;
+    /// A challenge as to this user, that nobody can meet.
+    fn imitate(&self, grant: Identity, secret: String, salt: String) -> Challenge;
+}
+
+impl User for CraUser {
+    fn role(&self) -> &str {
+        &self.role
+    }
+
+    fn challenge(&self, grant: Identity) -> Challenge {
+        Challenge::Cra { secret: self.secret.clone(), grant }
+    }
+
+    fn imitate(&self, grant: Identity, secret: String, text: String) -> Challenge {
+        let secret = match &self.secret {
+            CraSecret::Plain(_) => CraSecret::Plain(secret),
+            CraSecret::Derived { salt, iterations, keylen, .. }
+            | CraSecret::Password { salt, iterations, keylen, .. } => {
+                let (salt, iterations, keylen) = (imitation(salt, &text), *iterations, *keylen);
+                CraSecret::Derived { key: secret, salt, iterations, keylen }
+            }
+        };
+        Challenge::Cra { secret, grant }
+    }
+}
+
+impl User for crate::config::TicketPrincipal {
+    fn role(&self) -> &str {
+        &self.role
+    }
+
+    fn challenge(&self, grant: Identity) -> Challenge {
+        Challenge::Ticket { digest: self.ticket, grant }
+    }
+
+    fn imitate(&self, grant: Identity, secret: String, _: String) -> Challenge {
+        Challenge::Ticket { digest: TicketDigest::of(&secret), grant }
+    }
+}
+
+/// A salt that looks like `salt`: as long, and with characters of the same kinds in the same places.
+fn imitation(salt: &str, random: &str) -> String {
+    let kinds: [&[u8]; 3] = [b"0123456789", b"abcdefghijklmnopqrstuvwxyz", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"];
+    let random = random.bytes().cycle();
+    let imitate =
+        |(c, random): (char, u8)| match kinds.iter().find(|kind| u8::try_from(c).is_ok_and(|c| kind.contains(&c))) {
+            Some(kind) => char::from(kind[usize::from(random) % kind.len()]),
+            None => c,
+        };
+    salt.chars().zip(random).map(imitate).collect()
+}
+
+fn anonymous(request: &AuthRequest, principal: &AnonymousPrincipal) -> Answer {
+    Answer::Verdict(AuthVerdict::Welcome(Identity {
+        realm: request.realm.clone().unwrap_or_default(),
+        authid: principal.authid.clone().unwrap_or_else(|| anonymous_authid(request)),
+        authrole: principal.role.clone(),
+        authmethod: ANONYMOUS.to_owned(),
+        authprovider: STATIC.to_owned(),
+        authextra: Dict::new(),
+    }))
+}
+
+/// A name that is random and unique, as the session id is that it is made from.
+fn anonymous_authid(request: &AuthRequest) -> String {
+    format!("anonymous-{:014x}", request.session.get())
+}
+
+/// What a client has said, and by which method it wants to join.
+struct Hello<'a> {
+    method: Method,
+    authid: &'a Option<String>,
+    authrole: &'a Option<String>,
+    extra: &'a Dict,
+}
+
+impl Hello<'_> {
+    fn ask<T>(
+        &self,
+        request: &AuthRequest,
+        provider: Option<&Provider<T>>,
+        decide: impl FnOnce(&AuthRequest, &T) -> Answer,
+    ) -> Answer {
+        match provider {
+            Some(Provider::Static(users)) => decide(request, users),
+            Some(Provider::Function(function)) => {
+                let pending = self.pending(request, FUNCTION, function.default_role.clone(), None);
+                Answer::Function(function.clone(), self.login(request, None), pending)
+            }
+            Some(Provider::Dynamic(dynamic)) => {
+                let pending = self.pending(request, DYNAMIC, dynamic.default_role.clone(), None);
+                Answer::Dynamic(dynamic.clone(), self.login(request, None), pending)
+            }
+            None => deny(error::AUTHENTICATION_FAILED, "the method is not offered"),
+        }
+    }
+
+    /// Functions and procedures are asked when the ticket is there.
+    fn ask_for_ticket(&self) -> Answer {
+        let mut state = Dict::from([(STATE_EXTRA.to_owned(), Value::from(self.extra.clone()))]);
+        if let Some(role) = self.authrole {
+            state.insert(STATE_ROLE.to_owned(), Value::from(role.as_str()));
+        }
+        let method = TICKET.to_owned();
+        Answer::Verdict(AuthVerdict::Challenge(Challenge::Custom { method, extra: Dict::new(), state }))
+    }
+
+    fn ask_with_ticket<T>(&self, request: &AuthRequest, provider: Option<&Provider<T>>, ticket: &str) -> Answer {
+        match provider {
+            Some(Provider::Function(function)) => {
+                let pending = self.pending(request, FUNCTION, function.default_role.clone(), Some(ticket));
+                Answer::Function(function.clone(), self.login(request, Some(ticket)), pending)
+            }
+            Some(Provider::Dynamic(dynamic)) => {
+                let pending = self.pending(request, DYNAMIC, dynamic.default_role.clone(), Some(ticket));
+                Answer::Dynamic(dynamic.clone(), self.login(request, Some(ticket)), pending)
+            }
+            _ => deny(error::AUTHENTICATION_FAILED, "this challenge was never made"),
+        }
+    }
+
+    fn login(&self, request: &AuthRequest, ticket: Option<&str>) -> Login {
+        let optional = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
+        let mut details = Dict::from([
+            ("session".to_owned(), Value::from(request.session.get())),
+            ("authmethod".to_owned(), Value::from(self.method.name())),
+            ("authid".to_owned(), optional(self.authid)),
+            ("authrole".to_owned(), optional(self.authrole)),
+            ("authextra".to_owned(), Value::from(self.extra.clone())),
+            ("transport".to_owned(), Value::from(Dict::clone(&request.transport))),
+        ]);
+        if let Some(ticket) = ticket {
+            details.insert("ticket".to_owned(), Value::from(ticket));
+        }
+        Login { realm: request.realm.clone(), authid: self.authid.clone(), details }
+    }
+
+    fn pending(
+        &self,
+        request: &AuthRequest,
+        provider: &'static str,
+        default_role: Option<String>,
+        ticket: Option<&str>,
+    ) -> Pending {
+        // Nobody has proved to be who an anonymous client says it is.
+        let authid = match self.method {
+            Method::Anonymous => Some(anonymous_authid(request)),
+            Method::Ticket | Method::Cra => self.authid.clone(),
+        };
+        let (method, realm, ticket) = (self.method, request.realm.clone(), ticket.map(Secret::new));
+        Pending { method, provider, default_role, realm, authid, ticket }
+    }
+}
+
+impl Pending {
+    /// What the answer of a function or procedure means. May take long: a key may have to be derived.
+    pub fn verdict(self, answer: Result<FunctionGrant, FunctionError>) -> AuthVerdict {
+        let grant = match answer {
+            Ok(grant) => grant,
+            Err(FunctionError::Denied { uri, message }) => return AuthVerdict::Deny { reason: uri, message },
+            Err(FunctionError::Failed { message, .. }) => return denied(error::AUTHENTICATION_FAILED, message),
+        };
+        let Some(realm) = grant.realm.or(self.realm).filter(|realm| !realm.as_str().is_empty()) else {
+            return denied(error::NO_SUCH_REALM, "no realm requested, and none assigned");
+        };
+        let Some(authid) = grant.authid.or(self.authid).filter(|authid| !authid.is_empty()) else {
+            return denied(error::NO_SUCH_PRINCIPAL, "no authid requested, and none assigned");
+        };
+        let Some(authrole) = grant.role.or(self.default_role).filter(|role| !role.is_empty()) else {
+            return denied(error::NO_SUCH_ROLE, "no role assigned");
+        };
+        let (authmethod, authprovider) = (self.method.name().to_owned(), self.provider.to_owned());
+        let identity = Identity { realm, authid, authrole, authmethod, authprovider, authextra: grant.extra };
+        match (self.method, grant.cra, grant.ticket, self.ticket) {
+            (Method::Cra, Some(secret), ..) => {
+                AuthVerdict::Challenge(Challenge::Cra { secret: secret.into_derived(), grant: identity })
+            }
+            (Method::Cra, None, ..) => denied(error::AUTHENTICATION_FAILED, "the authenticator gave no secret"),
+            (Method::Ticket, _, Some(wanted), shown)
+                if !shown.as_ref().is_some_and(|shown| wanted.matches(shown.reveal())) =>
+            {
+                denied(error::NOT_AUTHORIZED, "ticket in WAMP-Ticket authentication is invalid")
+            }
+            (Method::Ticket | Method::Anonymous, ..) => AuthVerdict::Welcome(identity),
+        }
+    }
+
+    /// The name of the method.
+    pub const fn method(&self) -> &'static str {
+        self.method.name()
+    }
+}
+
+fn no_method(auth: &AuthConfig) -> Answer {
+    let offered: Vec<&str> =
+        Method::ALL.into_iter().filter(|method| method.is_offered(auth)).map(Method::name).collect();
+    let message =
+        format!("none of the client's authentication methods is offered here; offered: {}", offered.join(", "));
+    deny(error::NO_MATCHING_AUTH_METHOD, &message)
+}
+
+fn deny(reason: Uri, message: &str) -> Answer {
+    Answer::Verdict(denied(reason, message))
+}
+
+fn denied(reason: Uri, message: &str) -> AuthVerdict {
+    AuthVerdict::Deny { reason, message: message.to_owned() }
+}

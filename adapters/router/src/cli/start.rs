@@ -1,0 +1,137 @@
+//! `wampd start`: serves a configuration until it is told to stop.
+
+use super::args::{Args, ArgsError, Known};
+use super::{Outcome, Streams};
+use crate::config::{self, NodeConfig, Report};
+use crate::log::{Level, Log, LogFormat};
+use crate::node::Node;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use wampd_mio::ServerHandle;
+
+/// How to use the command.
+pub const USAGE: &str = "\
+usage: wampd start [--config FILE | --cbdir DIR] [--log-level LEVEL] [--log-format FORMAT]
+
+Runs the router until SIGINT or SIGTERM, at which it says GOODBYE to every session; a
+second signal stops it at once.
+
+  --config FILE        the configuration, JSON or YAML
+  --cbdir DIR          the folder of the configuration: config.json or config.yaml
+  --log-level LEVEL    error, warn, info or debug; default info
+  --log-format FORMAT  text or json; default text. Log lines go to the standard error
+
+Ends with 0 after a shutdown in good order, 1 if the router could not be started or was
+stopped at once, 2 if it was called wrongly.";
+
+const KNOWN: &[Known] = &[
+    Known { name: "--config", takes_value: true },
+    Known { name: "--cbdir", takes_value: true },
+    Known { name: "--log-level", takes_value: true },
+    Known { name: "--log-format", takes_value: true },
+    Known { name: "--help", takes_value: false },
+];
+
+/// Runs the command with what follows its name.
+///
+/// # Errors
+/// If writing fails, or the system's poll or signals.
+pub fn run(args: Vec<String>, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    let (args, log) = match parse(args) {
+        Ok(parsed) => parsed,
+        Err(message) => return usage(streams, &message),
+    };
+    if args.has("--help") {
+        writeln!(streams.out, "{USAGE}")?;
+        return Ok(Outcome::Success);
+    }
+    let file = match (args.get("--config"), args.get("--cbdir"), args.rest.first()) {
+        (Some(file), None, None) => Ok(PathBuf::from(file)),
+        (None, Some(folder), None) => config::find(Path::new(folder)),
+        (_, _, Some(other)) => return usage(streams, &format!("what is {other:?}? Give a configuration as --config")),
+        _ => return usage(streams, "give --config or --cbdir"),
+    };
+    let node = file.and_then(|file| config::load(&file));
+    match node {
+        Ok((node, warnings)) => {
+            write!(streams.err, "{warnings}")?;
+            serve(node, log, streams)
+        }
+        Err(report) => refuse(&report, streams),
+    }
+}
+
+fn parse(args: Vec<String>) -> Result<(Args, Log), String> {
+    let args = Args::parse(args, KNOWN).map_err(|error: ArgsError| error.to_string())?;
+    let level = match args.get("--log-level") {
+        None => Level::Info,
+        Some(name) => {
+            let level = Level::ALL.into_iter().find(|(known, _)| *known == name);
+            level.ok_or("--log-level must be error, warn, info or debug")?.1
+        }
+    };
+    let format = match args.get("--log-format") {
+        None | Some("text") => LogFormat::Text,
+        Some("json") => LogFormat::Json,
+        Some(_) => return Err("--log-format must be text or json".to_owned()),
+    };
+    Ok((args, Log::new(level, format, Box::new(io::stderr()))))
+}
+
+fn usage(streams: &mut Streams<'_>, message: &str) -> io::Result<Outcome> {
+    writeln!(streams.err, "wampd start: {message}\n\n{USAGE}")?;
+    Ok(Outcome::Usage)
+}
+
+fn refuse(report: &Report, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    write!(streams.err, "{report}")?;
+    writeln!(streams.err, "wampd: not started: the configuration has errors")?;
+    Ok(Outcome::Failure)
+}
+
+fn serve(config: NodeConfig, log: Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    let log = Arc::new(log);
+    let node = match Node::bind(config, log.clone()) {
+        Ok(node) => node,
+        Err(error) => {
+            writeln!(streams.err, "wampd: {error}")?;
+            return Ok(Outcome::Failure);
+        }
+    };
+    let signals = Signals::new([SIGINT, SIGTERM])?;
+    for endpoint in node.endpoints() {
+        log.info("listening").text("endpoint", endpoint).end();
+    }
+    let handle = node.handle();
+    let (stop, stopper) = (signals.handle(), std::thread::Builder::new().name("wampd-signals".to_owned()));
+    let stopper = stopper.spawn({
+        let log = log.clone();
+        move || stop_at_signals(signals, &handle, &log)
+    })?;
+    let ran = node.run();
+    stop.close();
+    let forced = stopper.join().unwrap_or_default();
+    ran?;
+    log.info("stopped").end();
+    Ok(if forced { Outcome::Failure } else { Outcome::Success })
+}
+
+/// The first signal asks for a shutdown, the second for an end. Returns whether there was a second.
+fn stop_at_signals(mut signals: Signals, server: &ServerHandle, log: &Log) -> bool {
+    let mut signals = signals.forever();
+    if let Some(signal) = signals.next() {
+        log.info("signal received: shutting down").number("signal", signal.unsigned_abs().into()).end();
+        server.shut_down();
+    }
+    match signals.next() {
+        Some(signal) => {
+            log.warn("signal received again: stopping at once").number("signal", signal.unsigned_abs().into()).end();
+            server.stop();
+            true
+        }
+        None => false,
+    }
+}

@@ -1,0 +1,266 @@
+//! Structured log lines: an event and its fields, as text or as JSON, one line each.
+//!
+//! What peers have chosen (names, texts) is escaped and cut: it can neither forge a line nor fill a disk by its length.
+
+use core::fmt::{self, Write as _};
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+use wampd_core::time::UnixTime;
+
+/// Longest text of a field in bytes; what is longer is cut and ends with `…`.
+const MAX_FIELD: usize = 512;
+
+/// How grave an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something does not work.
+    Error,
+    /// Something is not as it should be.
+    Warn,
+    /// What the operator of a router wants to know.
+    Info,
+    /// What helps to find out why something does not work.
+    Debug,
+}
+
+impl Level {
+    /// All levels with their names, the gravest first.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug)];
+
+    const fn name(self) -> &'static str {
+        Self::ALL[self as usize].0
+    }
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `2026-11-24T00:09:46.060Z info  session joined session=7 realm=realm1`
+    Text,
+    /// `{"time":"2026-11-24T00:09:46.060Z","level":"info","event":"session joined","session":7,"realm":"realm1"}`
+    Json,
+}
+
+/// Where lines go.
+pub struct Log {
+    level: Level,
+    format: LogFormat,
+    out: Mutex<Box<dyn Write + Send>>,
+}
+
+impl Log {
+    /// A log that writes to `out` what is at least as grave as `level`.
+    pub fn new(level: Level, format: LogFormat, out: Box<dyn Write + Send>) -> Self {
+        Self { level, format, out: Mutex::new(out) }
+    }
+
+    /// Begins a line about something that does not work.
+    pub fn error(&self, event: &'static str) -> Line<'_> {
+        self.line(Level::Error, event)
+    }
+
+    /// Begins a line about something that is not as it should be.
+    pub fn warn(&self, event: &'static str) -> Line<'_> {
+        self.line(Level::Warn, event)
+    }
+
+    /// Begins a line that the operator wants to read.
+    pub fn info(&self, event: &'static str) -> Line<'_> {
+        self.line(Level::Info, event)
+    }
+
+    /// Begins a line for debugging.
+    pub fn debug(&self, event: &'static str) -> Line<'_> {
+        self.line(Level::Debug, event)
+    }
+
+    fn line(&self, level: Level, event: &'static str) -> Line<'_> {
+        if level > self.level {
+            return Line { log: None, text: String::new() };
+        }
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time = UnixTime(0).after(since_1970).to_iso8601();
+        let level = level.name();
+        let text = match self.format {
+            LogFormat::Text => format!("{time} {level:5} {event}"),
+            LogFormat::Json => format!(r#"{{"time":"{time}","level":"{level}","event":"{event}""#),
+        };
+        Line { log: Some(self), text }
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("level", &self.level).field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+/// A line being written; [`Line::end`] writes it.
+#[must_use = "a line is written by end()"]
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// `None`: not grave enough.
+    log: Option<&'a Log>,
+    text: String,
+}
+
+impl Line<'_> {
+    /// Adds a text.
+    pub fn text(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        let Some(log) = self.log else { return self };
+        let value = cut(value.to_string());
+        match log.format {
+            LogFormat::Json => self.json(key, &serde_json::Value::from(value)),
+            LogFormat::Text if is_plain(&value) => self.plain(key, &value),
+            LogFormat::Text => self.plain(key, &quoted(&value)),
+        }
+        self
+    }
+
+    /// Adds a number.
+    pub fn number(mut self, key: &'static str, value: u64) -> Self {
+        match self.log.map(|log| log.format) {
+            Some(LogFormat::Json) => self.json(key, &value),
+            Some(LogFormat::Text) => self.plain(key, &value),
+            None => {}
+        }
+        self
+    }
+
+    /// Writes the line.
+    pub fn end(mut self) {
+        let Some(log) = self.log else { return };
+        self.text.push_str(if log.format == LogFormat::Json { "}\n" } else { "\n" });
+        let mut out = log.out.lock().unwrap_or_else(PoisonError::into_inner);
+        // There is nowhere to say that nothing can be said.
+        let _ = out.write_all(self.text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    fn json(&mut self, key: &str, value: &dyn fmt::Display) {
+        // Writing to a string does not fail.
+        let _ = write!(self.text, r#","{key}":{value}"#);
+    }
+
+    fn plain(&mut self, key: &str, value: &dyn fmt::Display) {
+        let _ = write!(self.text, " {key}={value}");
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_FIELD {
+        let end = (0..=MAX_FIELD).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Whether a text needs no quotes.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\'))
+}
+
+/// A text in quotes, without anything that ends the line or steers a terminal.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            // Separators of lines, and marks that turn the direction of writing around.
+            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                out.extend(c.escape_unicode());
+            }
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// Somewhere to write that can be read.
+    #[derive(Clone, Default)]
+    pub(crate) struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Memory {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("not poisoned").clone()).expect("text")
+        }
+    }
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("not poisoned").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(level: Level, format: LogFormat, write: impl FnOnce(&Log)) -> String {
+        let memory = Memory::default();
+        write(&Log::new(level, format, Box::new(memory.clone())));
+        memory.text()
+    }
+
+    #[test]
+    fn text_lines() {
+        let text = written(Level::Info, LogFormat::Text, |log| {
+            log.info("session joined").number("session", 7).text("realm", "realm1").text("authid", "").end();
+            log.error("broken").text("why", "say \"no\"").text("path", "a=b").end();
+        });
+        let lines: Vec<&str> = text.lines().map(|line| line.split_once(' ').expect("a time").1).collect();
+        let expected =
+            [r#"info  session joined session=7 realm=realm1 authid="""#, r#"error broken why="say \"no\"" path="a=b""#];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn json_lines() {
+        let text = written(Level::Debug, LogFormat::Json, |log| {
+            log.debug("session joined").number("session", 1 << 53).text("authid", "a\"\n\u{85}日本").end();
+        });
+        let line: serde_json::Value = serde_json::from_str(text.trim_end()).expect("JSON");
+        assert_eq!((&line["level"], &line["event"]), (&"debug".into(), &"session joined".into()));
+        assert_eq!((&line["session"], &line["authid"]), (&(1u64 << 53).into(), &"a\"\n\u{85}日本".into()));
+        let time = line["time"].as_str().expect("text");
+        assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
+    }
+
+    #[test]
+    fn peers_can_not_forge_lines_or_steer_terminals() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = written(Level::Info, format, |log| {
+                log.info("x").text("authid", "a\nb\r\u{1b}[2J\u{9b}\u{2028}\u{202e}\0").end();
+            });
+            assert_eq!(text.lines().count(), 1);
+            let harmful = |c: char| c != '\n' && (c.is_ascii_control() || format == LogFormat::Text && !c.is_ascii());
+            assert!(!text.contains(harmful), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let text = written(Level::Info, LogFormat::Text, |log| log.info("x").text("authid", "日".repeat(400)).end());
+        assert!(text.contains('…') && text.len() < MAX_FIELD + 64, "{}", text.len());
+    }
+
+    #[test]
+    fn what_is_not_grave_enough_is_not_written() {
+        let text = written(Level::Warn, LogFormat::Text, |log| {
+            log.info("x").text("a", "b").number("n", 1).end();
+            log.debug("x").end();
+            log.warn("y").end();
+        });
+        assert!(text.ends_with(" warn  y\n") && text.lines().count() == 1, "{text}");
+    }
+}

@@ -1,0 +1,206 @@
+//! What a server asks of the program it runs in: who may join, what HTTP requests get, what is logged.
+
+use super::Service;
+use super::files;
+use super::functions::Functions;
+use super::observe;
+use super::services::{Call, CallFailed, Services};
+use crate::authn::answerer::{Answer, Answerer, Pending};
+use crate::authn::function::{Login, Reply};
+use crate::authn::grant::{FunctionError, FunctionGrant};
+use crate::config::{AuthConfig, DynamicAuth, FunctionAuth, Route, Routes};
+use crate::log::Log;
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use wampd_core::client::ClientEvent;
+use wampd_core::router::{AuthRequest, AuthVerdict, DecisionId};
+use wampd_core::uri::{Uri, error};
+use wampd_core::value::Value;
+use wampd_mio::{Context, Host, HttpAction, ListenerId, LocalId, Observation, PeerAddress, Response};
+use wampd_wire::HttpRequest;
+
+/// The role of the session that calls an authenticator, if the configuration names none.
+const TRUSTED: &str = "trusted";
+
+/// Message to the client when a procedure that authenticates does not work.
+const DYNAMIC_FAILED: &str = "the dynamic authenticator failed";
+
+#[derive(Debug)]
+pub(super) struct NodeHost {
+    /// By tag.
+    auths: Vec<AuthConfig>,
+    /// By listener.
+    sites: Vec<Routes<Service>>,
+    realms: BTreeSet<Uri>,
+    answerer: Answerer,
+    functions: Functions,
+    services: Services<Asked>,
+    log: Arc<Log>,
+}
+
+/// What a procedure was called for.
+#[derive(Debug)]
+struct Asked {
+    id: DecisionId,
+    procedure: Uri,
+    pending: Pending,
+    patience: Duration,
+}
+
+impl NodeHost {
+    pub(super) fn new(
+        auths: Vec<AuthConfig>,
+        sites: Vec<Routes<Service>>,
+        realms: BTreeSet<Uri>,
+        log: Arc<Log>,
+    ) -> io::Result<Self> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let (answerer, functions) = (Answerer::new(seed), Functions::new()?);
+        Ok(Self { auths, sites, realms, answerer, functions, services: Services::default(), log })
+    }
+
+    fn ask_function(
+        &self,
+        request: &AuthRequest,
+        function: FunctionAuth,
+        login: Login,
+        pending: Pending,
+        cx: &Context<'_>,
+    ) {
+        let (id, server, log) = (request.id, cx.handle().clone(), self.log.clone());
+        self.functions.run(request.expires.since(cx.now()), move || {
+            let name = function.name;
+            let reply = Reply::new(move |answer| {
+                if let Err(error) = &answer {
+                    log_failure(&log, &name, pending.method(), error);
+                }
+                server.decide(id, pending.verdict(answer));
+            });
+            function.authenticator.authenticate(login, reply);
+        });
+    }
+
+    fn ask_procedure(
+        &mut self,
+        request: &AuthRequest,
+        dynamic: DynamicAuth,
+        login: Login,
+        pending: Pending,
+        cx: &mut Context<'_>,
+    ) -> Option<AuthVerdict> {
+        let Some(realm) = dynamic.realm.or_else(|| login.realm.clone()).filter(|realm| self.realms.contains(realm))
+        else {
+            let message = match &login.realm {
+                Some(realm) => format!("no realm \"{realm}\" exists on this router"),
+                None => "no realm requested, and none assigned".to_owned(),
+            };
+            return Some(AuthVerdict::Deny { reason: error::NO_SUCH_REALM, message });
+        };
+        let role = dynamic.role.unwrap_or_else(|| TRUSTED.to_owned());
+        let optional = |text: Option<&str>| text.map_or(Value::Null, Value::from);
+        let args = vec![
+            optional(login.realm.as_ref().map(Uri::as_str)),
+            optional(login.authid.as_deref()),
+            Value::from(login.details),
+        ];
+        let patience = request.expires.since(cx.now());
+        let call = Call { procedure: dynamic.authenticator.clone(), args, timeout: patience };
+        let asked = Asked { id: request.id, procedure: dynamic.authenticator, pending, patience };
+        let (asked, result) = self.services.call(cx.locals(), realm, role, call, asked)?;
+        self.answered(asked, result, cx);
+        None
+    }
+
+    /// A procedure has answered, or failed.
+    fn answered(&self, asked: Asked, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
+        let Asked { id, procedure, pending, patience } = asked;
+        let answer = result.map_err(denial).and_then(FunctionGrant::from_value);
+        if let Err(error) = &answer {
+            log_failure(&self.log, procedure.as_str(), pending.method(), error);
+        }
+        match answer {
+            // A key may have to be derived from a password.
+            Ok(FunctionGrant { cra: Some(_), .. }) => {
+                let server = cx.handle().clone();
+                self.functions.run(patience, move || server.decide(id, pending.verdict(answer)));
+            }
+            _ => cx.decide(id, pending.verdict(answer)),
+        }
+    }
+}
+
+/// What the error of a call means for a login: the authenticator's own errors are what it says to the client; those that
+/// say that it could not be asked, or that it broke, are no business of the client.
+fn denial(CallFailed { error: uri, message }: CallFailed) -> FunctionError {
+    let technical = [
+        error::NO_SUCH_PROCEDURE,
+        error::CANCELED,
+        error::TIMEOUT,
+        error::UNAVAILABLE,
+        error::NO_AVAILABLE_CALLEE,
+        error::INVALID_ARGUMENT,
+        error::PAYLOAD_SIZE_EXCEEDED,
+        error::AUTHORIZATION_FAILED,
+        error::NO_SUCH_REALM,
+        error::NO_SUCH_ROLE,
+        error::RUNTIME_ERROR,
+    ];
+    if technical.contains(&uri) {
+        // The text of a runtime error may show anything: it is left to the log of the callee.
+        let text = if uri == error::RUNTIME_ERROR { String::new() } else { format!(": {message}") };
+        return FunctionError::Failed { message: DYNAMIC_FAILED, detail: format!("{uri}{text}") };
+    }
+    FunctionError::Denied { uri, message }
+}
+
+/// Failures are for the operator; a denial is seen in the ABORT.
+fn log_failure(log: &Log, authenticator: &str, method: &str, error: &FunctionError) {
+    if let FunctionError::Failed { detail, .. } = error {
+        log.error("authenticator failed")
+            .text("authenticator", authenticator)
+            .text("authmethod", method)
+            .text("why", detail)
+            .end();
+    }
+}
+
+impl Host for NodeHost {
+    fn authenticate(&mut self, request: &AuthRequest, cx: &mut Context<'_>) -> Option<AuthVerdict> {
+        let none = AuthConfig::default();
+        let auth = usize::try_from(request.tag).ok().and_then(|tag| self.auths.get(tag)).unwrap_or(&none);
+        match self.answerer.answer(auth, request) {
+            Answer::Verdict(verdict) => Some(verdict),
+            Answer::Function(function, login, pending) => {
+                self.ask_function(request, function, login, pending, cx);
+                None
+            }
+            Answer::Dynamic(dynamic, login, pending) => self.ask_procedure(request, dynamic, login, pending, cx),
+        }
+    }
+
+    fn http(&mut self, ListenerId(number): ListenerId, _: &PeerAddress, request: &HttpRequest) -> HttpAction {
+        let Some(site) = self.sites.get(number) else { return not_found() };
+        let Some((Route { service, .. }, rest)) = site.find(request.path()) else { return not_found() };
+        match service {
+            Service::WebSocket { options, tag } => HttpAction::WebSocket { options: options.clone(), tag: *tag },
+            Service::Static(files) => HttpAction::Respond(files::respond(files, rest, request)),
+        }
+    }
+
+    fn local_event(&mut self, local: LocalId, event: ClientEvent, cx: &mut Context<'_>) {
+        for (asked, result) in self.services.event(cx.locals(), local, event).unwrap_or_default() {
+            self.answered(asked, result, cx);
+        }
+    }
+
+    fn observe(&mut self, fact: &Observation<'_>) {
+        observe::log(&self.log, fact);
+    }
+}
+
+fn not_found() -> HttpAction {
+    HttpAction::Respond(Response::text(404, "there is nothing here\n"))
+}

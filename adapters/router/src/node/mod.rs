@@ -1,0 +1,128 @@
+//! A node: a configuration, served.
+
+mod files;
+mod functions;
+mod host;
+mod observe;
+mod services;
+
+use crate::config::{AuthConfig, Endpoint as ConfigEndpoint, NodeConfig, PathService, StaticConfig};
+use crate::log::Log;
+use core::fmt;
+use host::NodeHost;
+use std::io;
+use std::sync::Arc;
+use wampd_mio::{BindError, Endpoint, ListenerConfig, ListenerId, Server, ServerConfig, ServerHandle};
+use wampd_wire::UpgradeOptions;
+
+/// A node whose listeners are open.
+#[derive(Debug)]
+pub struct Node {
+    server: Server,
+    host: NodeHost,
+}
+
+/// Why a node could not be started.
+#[derive(Debug)]
+pub enum StartError {
+    /// A transport could not listen.
+    Listen {
+        /// Where.
+        endpoint: Endpoint,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The system has no resources for the node.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { endpoint, error } => {
+                write!(f, "cannot listen on {endpoint}: {error}")?;
+                f.write_str(match (error.kind(), endpoint) {
+                    (io::ErrorKind::AddrInUse, Endpoint::Tcp(_)) => {
+                        " (another program listens there: stop it, or change the port)"
+                    }
+                    (io::ErrorKind::AddrInUse, Endpoint::Unix { .. }) => " (another program listens there)",
+                    (io::ErrorKind::PermissionDenied, Endpoint::Tcp(address)) if address.port() < 1024 => {
+                        " (ports below 1024 need a privilege)"
+                    }
+                    (io::ErrorKind::AddrNotAvailable, _) => " (this host does not have the address)",
+                    _ => "",
+                })
+            }
+            Self::System(error) => write!(f, "cannot start: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for StartError {}
+
+/// What a route is answered with.
+#[derive(Debug)]
+enum Service {
+    WebSocket { options: Arc<UpgradeOptions>, tag: u64 },
+    Static(StaticConfig),
+}
+
+impl Node {
+    /// Opens the listeners of a configuration. Connections wait until [`Node::run`].
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left open then.
+    pub fn bind(config: NodeConfig, log: Arc<Log>) -> Result<Self, StartError> {
+        let (mut auths, mut sites, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
+        let mut tag = |auth: AuthConfig| {
+            auths.push(auth);
+            auths.len() as u64 - 1
+        };
+        for transport in config.transports {
+            let endpoint = match transport.endpoint {
+                ConfigEndpoint::Tcp { address, .. } => Endpoint::Tcp(address),
+                ConfigEndpoint::Unix { path, .. } => Endpoint::Unix { path, mode: None },
+            };
+            let rawsocket = tag(transport.rawsocket_auth.unwrap_or_default());
+            sites.push(transport.routes.map(|service| match service {
+                PathService::WebSocket(config) => {
+                    Service::WebSocket { options: config.upgrade.clone(), tag: tag(config.auth) }
+                }
+                PathService::Static(files) => Service::Static(files),
+            }));
+            listeners.push(ListenerConfig { endpoint, transport: transport.server, tag: rawsocket });
+        }
+        let endpoints: Vec<Endpoint> = listeners.iter().map(|listener| listener.endpoint.clone()).collect();
+        let realms = config.router.realms.iter().map(|realm| realm.name.clone()).collect();
+        let mut router = config.router;
+        router.agent = Some(concat!("wampd-", env!("CARGO_PKG_VERSION")).to_owned());
+        let server = Server::bind(ServerConfig { router, listeners, limits: config.limits });
+        let server = server.map_err(|BindError { listener, error }| {
+            match listener.and_then(|ListenerId(number)| endpoints.get(number)) {
+                Some(endpoint) => StartError::Listen { endpoint: endpoint.clone(), error },
+                None => StartError::System(error),
+            }
+        })?;
+        let host = NodeHost::new(auths, sites, realms, log).map_err(StartError::System)?;
+        Ok(Self { server, host })
+    }
+
+    /// Where each transport listens, with the ports that the system chose.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        self.server.endpoints()
+    }
+
+    /// For other threads, to shut the node down.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is shut down.
+    ///
+    /// # Errors
+    /// The system's poll failed; that is not recoverable.
+    pub fn run(self) -> io::Result<()> {
+        let Self { server, mut host } = self;
+        server.run(&mut host)
+    }
+}
