@@ -17,9 +17,6 @@ use std::borrow::Cow;
 /// Length of the random part of a challenge in bytes: 64 characters as base64.
 pub const NONCE_LEN: usize = 48;
 
-/// Length of the output of HMAC-SHA256 in bytes.
-const MAC_LEN: usize = 32;
-
 /// What a router knows of a user's secret. The three meanings are never guessed from the text.
 #[derive(Clone, PartialEq, Eq)]
 pub enum CraSecret {
@@ -152,22 +149,8 @@ pub fn verify(key: &[u8], challenge: &str, signature: &str) -> bool {
 /// `keylen` is in bytes, before base64. Zero iterations count as one. The cost grows with
 /// `iterations * keylen / 32`: bound both before they come from a peer.
 pub fn derive_key(password: &[u8], salt: &[u8], iterations: u32, keylen: usize) -> String {
-    let keyed = mac(password);
-    let mut key = Vec::new();
-    for block in 1u32.. {
-        if key.len() >= keylen {
-            break;
-        }
-        let mut round: [u8; MAC_LEN] =
-            keyed.clone().chain_update(salt).chain_update(block.to_be_bytes()).finalize().into_bytes().into();
-        let mut sum = round;
-        for _ in 1..iterations {
-            round = keyed.clone().chain_update(round).finalize().into_bytes().into();
-            sum.iter_mut().zip(round).for_each(|(sum, byte)| *sum ^= byte);
-        }
-        let missing = keylen - key.len();
-        key.extend_from_slice(&sum[..missing.min(MAC_LEN)]);
-    }
+    let mut key = vec![0; keylen];
+    pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, iterations.max(1), &mut key);
     BASE64.encode(key)
 }
 

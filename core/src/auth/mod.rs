@@ -2,13 +2,22 @@
 //!
 //! * [`cra`]: WAMP Challenge Response Authentication, method `wampcra`.
 //! * [`ticket`]: ticket-based authentication, method `ticket`.
+//! * [`scram`]: salted challenge response, methods `wamp-scram` and `scram`.
+//! * [`cryptosign`]: Ed25519 signatures, method `cryptosign`.
+//!
+//! [`ChannelBinding`] ties the proofs of the last two to one TLS connection.
 //!
 //! Secrets are compared in constant time and never printed.
 
+mod binding;
 pub mod cra;
+pub mod cryptosign;
+pub mod scram;
 pub mod ticket;
 
+pub use binding::{ChannelBinding, TLS_EXPORTER};
 pub use cra::{CraChallenge, CraSecret};
+pub use scram::ScramCredential;
 pub use ticket::TicketDigest;
 
 /// Method name of anonymous authentication.
@@ -17,3 +26,13 @@ pub const ANONYMOUS: &str = "anonymous";
 pub const TICKET: &str = "ticket";
 /// Method name of WAMP-CRA.
 pub const WAMPCRA: &str = "wampcra";
+/// Method name of SCRAM as specified.
+pub const WAMP_SCRAM: &str = "wamp-scram";
+/// Method name of SCRAM as Crossbar.io has it.
+pub const SCRAM: &str = "scram";
+/// Method name of WAMP-Cryptosign.
+pub const CRYPTOSIGN: &str = "cryptosign";
+/// Method name of authentication by a tracking cookie.
+pub const COOKIE: &str = "cookie";
+/// Method name of authentication by a TLS client certificate.
+pub const TLS: &str = "tls";
