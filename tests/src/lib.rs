@@ -4,6 +4,7 @@ pub mod answerer;
 pub mod codec;
 pub mod config;
 pub mod link;
+pub mod meta;
 pub mod rng;
 pub mod script;
 pub mod sim;

@@ -290,14 +290,16 @@ impl Router {
     /// Does what was asked for and is allowed.
     fn perform(&mut self, now: Instant, key: PeerKey, request: Message, decision: Decision) {
         match request {
+            Message::Call(call) if call.procedure.is_reserved() => self.call_meta(now, key, call),
             Message::Call(call) => self.call(now, key, call, decision),
             Message::Publish(publish) => self.publish(key, publish, decision),
-            Message::Subscribe(subscribe) => self.subscribe(key, subscribe),
+            Message::Subscribe(subscribe) => self.subscribe(now, key, subscribe),
             Message::Unsubscribe(unsubscribe) => self.unsubscribe(key, &unsubscribe),
-            Message::Register(register) => self.register(key, register),
+            Message::Register(register) => self.register(now, key, register),
             Message::Unregister(unregister) => self.unregister(key, &unregister),
             _ => {}
         }
+        self.publish_meta_events();
     }
 }
 

@@ -1,19 +1,22 @@
 //! Topics, subscribers and events (spec: "Publish and Subscribe").
 
 use super::audience::Filter;
+use super::meta::Watched;
 use super::output::{Output, Recipients};
 use super::pattern::PatternMap;
 use super::peer::Peer;
 use super::permission::Decision;
+use super::realm::RealmKey;
 use super::session::{Session, sorted_keys};
 use super::{PeerKey, Router};
 use crate::arena::Arena;
 use crate::hash::Seed;
-use crate::id::{PublicationId, SubscriptionId};
+use crate::id::{PublicationId, SessionId, SubscriptionId};
 use crate::message::{
     Event, EventDetails, Publish, Published, RequestType, Subscribe, Subscribed, Unsubscribe, Unsubscribed,
 };
 use crate::rng::draw_id;
+use crate::time::{Instant, UnixTime};
 use crate::uri::{MatchPolicy, Uri, error};
 use std::collections::BTreeMap;
 
@@ -22,6 +25,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Broker {
     pub(crate) subscriptions: Arena<SubscriptionId, Subscription>,
     pub(crate) by_uri: PatternMap<SubscriptionId>,
+    /// The meta events that anybody is subscribed to.
+    pub(crate) watched: Watched,
     /// Numbers subscribers in the order in which they came.
     next_place: u64,
 }
@@ -31,22 +36,20 @@ pub(crate) struct Broker {
 pub(crate) struct Subscription {
     pub(crate) uri: Uri,
     pub(crate) matching: MatchPolicy,
+    pub(crate) created: UnixTime,
     /// In the order in which they came: events reach them in this order.
     pub(crate) subscribers: BTreeMap<u64, PeerKey>,
 }
 
 impl Broker {
     pub(crate) fn new(seed: &Seed) -> Self {
-        Self { subscriptions: Arena::new(), by_uri: PatternMap::new(seed), next_place: 0 }
+        Self { subscriptions: Arena::new(), by_uri: PatternMap::new(seed), watched: Watched::default(), next_place: 0 }
     }
 
-    /// The subscription for a topic, made if nobody has it yet.
-    fn subscription(&mut self, mut topic: Uri, matching: MatchPolicy) -> SubscriptionId {
-        if let Some(id) = self.by_uri.get(matching, topic.as_str()) {
-            return id;
-        }
+    fn create(&mut self, mut topic: Uri, matching: MatchPolicy, created: UnixTime) -> SubscriptionId {
         topic.detach();
-        let subscription = Subscription { uri: topic.clone(), matching, subscribers: BTreeMap::new() };
+        self.watched.add(topic.as_str(), matching);
+        let subscription = Subscription { uri: topic.clone(), matching, created, subscribers: BTreeMap::new() };
         let id = self.subscriptions.insert(subscription);
         self.by_uri.insert(matching, topic, id);
         id
@@ -61,24 +64,32 @@ impl Broker {
         place
     }
 
-    fn remove(&mut self, id: SubscriptionId, place: u64) {
-        let Some(subscription) = self.subscriptions.get_mut(id) else { return };
+    /// Takes a subscriber off, and returns whether the subscription was deleted with its last one.
+    fn remove(&mut self, id: SubscriptionId, place: u64) -> bool {
+        let Some(subscription) = self.subscriptions.get_mut(id) else { return false };
         subscription.subscribers.remove(&place);
-        if subscription.subscribers.is_empty() {
-            self.by_uri.remove(subscription.matching, subscription.uri.as_str());
+        let deleted = subscription.subscribers.is_empty();
+        if deleted {
+            let (uri, matching) = (subscription.uri.as_str(), subscription.matching);
+            self.watched.remove(uri, matching);
+            self.by_uri.remove(matching, uri);
             self.subscriptions.remove(id);
         }
+        deleted
     }
 }
 
 impl Router {
-    pub(crate) fn subscribe(&mut self, key: PeerKey, subscribe: Subscribe) {
+    pub(crate) fn subscribe(&mut self, now: Instant, key: PeerKey, subscribe: Subscribe) {
         let Subscribe { request, options, topic } = subscribe;
         let kind = RequestType::Subscribe;
+        let created = self.wall_clock(now);
         let Some(session) = self.peers.get(key).and_then(Peer::session) else { return };
-        let broker = &mut self.realms.get_mut(session.realm).broker;
+        let (realm, session_id) = (session.realm, session.id);
+        let broker = &mut self.realms.get_mut(realm).broker;
         let held = session.subscriptions.len();
-        if let Some(id) = broker.by_uri.get(options.matching, topic.as_str())
+        let present = broker.by_uri.get(options.matching, topic.as_str());
+        if let Some(id) = present
             && session.subscriptions.contains_key(&id)
         {
             return self.send(key, Subscribed { request, subscription: id });
@@ -94,24 +105,41 @@ impl Router {
             let text = "the realm's subscriptions have as many shapes of such wildcard patterns as they may".to_owned();
             return self.fail(key, kind, request, error::RESOURCE_LIMIT, text);
         }
-        let id = broker.subscription(topic, options.matching);
+        let id = present.unwrap_or_else(|| broker.create(topic, options.matching, created));
         let place = broker.add(id, key);
         if let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) {
             session.subscriptions.insert(id, place);
         }
         self.send(key, Subscribed { request, subscription: id });
+        self.note_subscribed(realm, session_id, id, present.is_none());
     }
 
     pub(crate) fn unsubscribe(&mut self, key: PeerKey, unsubscribe: &Unsubscribe) {
         let Unsubscribe { request, subscription } = *unsubscribe;
-        let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return };
-        let realm = session.realm;
-        let Some(place) = session.subscriptions.remove(&subscription) else {
+        if self.remove_subscriber(key, subscription) {
+            self.send(key, Unsubscribed { request: Some(request), revocation: None });
+        } else {
             let text = format!("session does not hold subscription {subscription}");
-            return self.fail(key, RequestType::Unsubscribe, request, error::NO_SUCH_SUBSCRIPTION, text);
-        };
-        self.realms.get_mut(realm).broker.remove(subscription, place);
-        self.send(key, Unsubscribed { request: Some(request), revocation: None });
+            self.fail(key, RequestType::Unsubscribe, request, error::NO_SUCH_SUBSCRIPTION, text);
+        }
+    }
+
+    /// Takes a session off a subscription. False if it does not hold it.
+    pub(crate) fn remove_subscriber(&mut self, key: PeerKey, id: SubscriptionId) -> bool {
+        let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return false };
+        let (realm, session_id) = (session.realm, session.id);
+        let Some(place) = session.subscriptions.remove(&id) else { return false };
+        self.leave_subscription(realm, session_id, id, place);
+        true
+    }
+
+    fn leave_subscription(&mut self, realm: RealmKey, session: SessionId, id: SubscriptionId, place: u64) {
+        let broker = &mut self.realms.get_mut(realm).broker;
+        let is_of_router = broker.subscriptions.get(id).is_some_and(|subscription| subscription.uri.is_reserved());
+        let deleted = broker.remove(id, place);
+        if !is_of_router {
+            self.note_unsubscribed(realm, session, id, deleted);
+        }
     }
 
     pub(crate) fn publish(&mut self, key: PeerKey, publish: Publish, decision: Decision) {
@@ -153,16 +181,15 @@ impl Router {
 
     /// Takes an ended session off its subscriptions.
     pub(crate) fn leave_broker(&mut self, session: &Session) {
-        let broker = &mut self.realms.get_mut(session.realm).broker;
         for id in sorted_keys(&session.subscriptions) {
             if let Some(&place) = session.subscriptions.get(&id) {
-                broker.remove(id, place);
+                self.leave_subscription(session.realm, session.id, id, place);
             }
         }
     }
 }
 
-fn draw_publication_id(rng: &mut dyn rand_core::CryptoRng) -> PublicationId {
+pub(crate) fn draw_publication_id(rng: &mut dyn rand_core::CryptoRng) -> PublicationId {
     loop {
         if let Some(id) = PublicationId::new(draw_id(rng)) {
             return id;

@@ -26,12 +26,14 @@ pub struct RealmConfig {
     pub uri_rule: UriRule,
     /// What happens to request ids out of sequence.
     pub request_ids: RequestIdCheck,
+    /// Whether the procedures and topics of the meta API exist. What a session may do with them is up to its role.
+    pub meta_api: bool,
 }
 
 impl RealmConfig {
-    /// A realm with loose URIs, lenient request ids and these roles.
+    /// A realm with loose URIs, lenient request ids, the meta API and these roles.
     pub const fn new(name: Uri, roles: Vec<RoleConfig>) -> Self {
-        Self { name, roles, uri_rule: UriRule::Loose, request_ids: RequestIdCheck::Warn }
+        Self { name, roles, uri_rule: UriRule::Loose, request_ids: RequestIdCheck::Warn, meta_api: true }
     }
 }
 

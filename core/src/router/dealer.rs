@@ -2,12 +2,14 @@
 
 use super::invocation::Call;
 use super::pattern::PatternMap;
+use super::realm::RealmKey;
 use super::session::{Session, sorted_keys};
 use super::{PeerKey, Router};
 use crate::arena::{Arena, key};
 use crate::hash::Seed;
-use crate::id::RegistrationId;
-use crate::message::{InvocationPolicy, Register, Registered, RequestType, Unregister, Unregistered};
+use crate::id::{RegistrationId, SessionId};
+use crate::message::{InvocationPolicy, Register, RegisterOptions, Registered, RequestType, Unregister, Unregistered};
+use crate::time::{Instant, UnixTime};
 use crate::uri::{MatchPolicy, Uri, error};
 use rand_core::CryptoRng;
 
@@ -34,6 +36,7 @@ pub(crate) struct Registration {
     pub(crate) uri: Uri,
     pub(crate) matching: MatchPolicy,
     pub(crate) invoke: InvocationPolicy,
+    pub(crate) created: UnixTime,
     /// In the order in which they came, so sorted by place; never empty between inputs.
     pub(crate) callees: Vec<Callee>,
     /// The place after which round robin goes on.
@@ -111,9 +114,11 @@ impl Dealer {
         Self { registrations: Arena::new(), by_uri: PatternMap::new(seed), next_place: 0 }
     }
 
-    fn create(&mut self, mut procedure: Uri, matching: MatchPolicy, invoke: InvocationPolicy) -> RegistrationId {
+    fn create(&mut self, mut procedure: Uri, options: &RegisterOptions, created: UnixTime) -> RegistrationId {
         procedure.detach();
-        let registration = Registration { uri: procedure.clone(), matching, invoke, callees: Vec::new(), turn: 0 };
+        let (matching, invoke) = (options.matching, options.invoke);
+        let registration =
+            Registration { uri: procedure.clone(), matching, invoke, created, callees: Vec::new(), turn: 0 };
         let id = self.registrations.insert(registration);
         self.by_uri.insert(matching, procedure, id);
         id
@@ -128,15 +133,18 @@ impl Dealer {
         place
     }
 
-    fn remove(&mut self, id: RegistrationId, place: u64) {
-        let Some(registration) = self.registrations.get_mut(id) else { return };
+    /// Takes a callee off, and returns whether the registration was deleted with its last one.
+    fn remove(&mut self, id: RegistrationId, place: u64) -> bool {
+        let Some(registration) = self.registrations.get_mut(id) else { return false };
         if let Ok(index) = registration.callees.binary_search_by_key(&place, |callee| callee.place) {
             registration.callees.remove(index);
         }
-        if registration.callees.is_empty() {
+        let deleted = registration.callees.is_empty();
+        if deleted {
             self.by_uri.remove(registration.matching, registration.uri.as_str());
             self.registrations.remove(id);
         }
+        deleted
     }
 
     /// An invocation of this callee is over. The callee may have unregistered meanwhile.
@@ -148,16 +156,22 @@ impl Dealer {
 }
 
 impl Router {
-    pub(crate) fn register(&mut self, key: PeerKey, register: Register) {
+    pub(crate) fn register(&mut self, now: Instant, key: PeerKey, register: Register) {
         let request = register.request;
-        match self.try_register(key, register) {
+        match self.try_register(now, key, register) {
             Ok(registration) => self.send(key, Registered { request, registration }),
             Err((error, text)) => self.fail(key, RequestType::Register, request, error, text),
         }
     }
 
-    fn try_register(&mut self, key: PeerKey, register: Register) -> Result<RegistrationId, (Uri, String)> {
+    fn try_register(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        register: Register,
+    ) -> Result<RegistrationId, (Uri, String)> {
         let Register { options, procedure, .. } = register;
+        let created = self.wall_clock(now);
         let session = self.session(key).ok_or((error::NO_SUCH_SESSION, String::new()))?;
         let held = session.registrations.len();
         if held >= self.config.limits.max_registrations_per_session {
@@ -165,29 +179,30 @@ impl Router {
             let text = format!("session holds {held} registrations, as many as it may");
             return Err((error::RESOURCE_LIMIT, text));
         }
-        let realm_key = session.realm;
+        let (realm_key, session_id) = (session.realm, session.id);
         let dealer = &mut self.realms.get_mut(realm_key).dealer;
         let max_shapes = self.config.limits.max_wildcard_shapes;
-        let id = match dealer.by_uri.get(options.matching, procedure.as_str()) {
+        let present = dealer.by_uri.get(options.matching, procedure.as_str());
+        let id = match present {
             None if !dealer.by_uri.has_room(options.matching, procedure.as_str(), max_shapes) => {
                 self.stats.limited += 1;
                 let text =
                     "the realm's registrations have as many shapes of such wildcard patterns as they may".to_owned();
                 return Err((error::RESOURCE_LIMIT, text));
             }
-            None => dealer.create(procedure, options.matching, options.invoke),
+            None => dealer.create(procedure, &options, created),
             Some(id) => {
-                let present = dealer.registrations.get(id).map_or(InvocationPolicy::Single, |found| found.invoke);
-                if present != options.invoke {
+                let policy = dealer.registrations.get(id).map_or(InvocationPolicy::Single, |found| found.invoke);
+                if policy != options.invoke {
                     let text = format!(
                         "register for already registered procedure '{procedure}' with invocation policy {} (present: {})",
                         options.invoke.as_str(),
-                        present.as_str()
+                        policy.as_str()
                     );
                     return Err((error::PROCEDURE_EXISTS_WITH_DIFFERENT_POLICY, text));
                 }
                 let holds = self.session(key).is_some_and(|session| session.registrations.contains_key(&id));
-                if holds || present == InvocationPolicy::Single {
+                if holds || policy == InvocationPolicy::Single {
                     let text = format!("register for already registered procedure '{procedure}'");
                     return Err((error::PROCEDURE_ALREADY_EXISTS, text));
                 }
@@ -198,27 +213,39 @@ impl Router {
         if let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) {
             session.registrations.insert(id, place);
         }
+        self.note_registered(realm_key, session_id, id, present.is_none());
         Ok(id)
     }
 
     pub(crate) fn unregister(&mut self, key: PeerKey, unregister: &Unregister) {
         let Unregister { request, registration } = *unregister;
-        let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return };
-        let realm = session.realm;
-        let Some(place) = session.registrations.remove(&registration) else {
+        if self.remove_callee(key, registration) {
+            self.send(key, Unregistered { request: Some(request), revocation: None });
+        } else {
             let text = format!("session does not hold registration {registration}");
-            return self.fail(key, RequestType::Unregister, request, error::NO_SUCH_REGISTRATION, text);
-        };
-        self.realms.get_mut(realm).dealer.remove(registration, place);
-        self.send(key, Unregistered { request: Some(request), revocation: None });
+            self.fail(key, RequestType::Unregister, request, error::NO_SUCH_REGISTRATION, text);
+        }
+    }
+
+    /// Takes a session off a registration. False if it does not hold it. Calls that it has begun to answer go on.
+    pub(crate) fn remove_callee(&mut self, key: PeerKey, id: RegistrationId) -> bool {
+        let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return false };
+        let (realm, session_id) = (session.realm, session.id);
+        let Some(place) = session.registrations.remove(&id) else { return false };
+        self.leave_registration(realm, session_id, id, place);
+        true
+    }
+
+    fn leave_registration(&mut self, realm: RealmKey, session: SessionId, id: RegistrationId, place: u64) {
+        let deleted = self.realms.get_mut(realm).dealer.remove(id, place);
+        self.note_unregistered(realm, session, id, deleted);
     }
 
     /// Takes an ended session off its registrations, and out of the calls it made or was to answer.
     pub(crate) fn leave_dealer(&mut self, session: &Session) {
-        let dealer = &mut self.realms.get_mut(session.realm).dealer;
         for id in sorted_keys(&session.registrations) {
             if let Some(&place) = session.registrations.get(&id) {
-                dealer.remove(id, place);
+                self.leave_registration(session.realm, session.id, id, place);
             }
         }
         self.abandon_calls(session);

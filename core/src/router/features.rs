@@ -14,7 +14,19 @@ const DEALER: Features = Features::CALLER_IDENTIFICATION
     .union(Features::PATTERN_BASED_REGISTRATION)
     .union(Features::SHARED_REGISTRATION);
 
-/// The router's roles and features.
-pub(crate) const fn announced() -> RouterRoles {
-    RouterRoles { broker: Some(BROKER), dealer: Some(DEALER) }
+/// Of the broker, where the realm has the meta API.
+const META_BROKER: Features =
+    Features::SESSION_META_API.union(Features::SUBSCRIPTION_META_API).union(Features::SUBSCRIPTION_REVOCATION);
+
+/// Of the dealer, where the realm has the meta API.
+const META_DEALER: Features =
+    Features::SESSION_META_API.union(Features::REGISTRATION_META_API).union(Features::REGISTRATION_REVOCATION);
+
+/// The router's roles and features, in a realm with or without the meta API.
+pub(crate) const fn announced(meta_api: bool) -> RouterRoles {
+    if meta_api {
+        RouterRoles { broker: Some(BROKER.union(META_BROKER)), dealer: Some(DEALER.union(META_DEALER)) }
+    } else {
+        RouterRoles { broker: Some(BROKER), dealer: Some(DEALER) }
+    }
 }

@@ -212,16 +212,20 @@ impl Router {
             authprovider: Some(identity.authprovider.clone()),
             authextra: Some(identity.authextra.clone()),
             agent: self.config.agent.clone(),
-            roles: features::announced(),
+            roles: features::announced(self.realms.get(realm).meta_api),
         };
         let session = Box::new(Session::new(handshake, identity, realm, role, &self.seed));
         self.clear_deadline(key);
         self.leave_joining(key);
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.state = State::Joined(session);
+        if role != Role::Trusted {
+            self.realms.get_mut(realm).sessions.insert(handshake.session, key);
+        }
         self.stats.sessions += 1;
         self.stats.joined += 1;
         self.send(key, Welcome { session: handshake.session, details });
+        self.note_joined(key);
     }
 
     /// Realm and role of an identity, or why it can not be had.

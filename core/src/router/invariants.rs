@@ -2,6 +2,7 @@
 
 use super::Router;
 use super::peer::State;
+use super::realm::Role;
 
 impl Router {
     /// Checks that the tables agree with each other. For tests and fuzzing: costs a walk over everything.
@@ -12,6 +13,7 @@ impl Router {
     pub fn check_invariants(&self) {
         let (mut sessions, mut reserved, mut calls, mut invocations, mut deadlines) = (0, 0, 0, 0, 0);
         let (mut subscriptions, mut registrations, mut undecided, mut joining) = (0, 0, 0, 0);
+        let mut listed_sessions = 0;
         for (key, peer) in self.peers.iter() {
             deadlines += usize::from(peer.deadline.is_some());
             joining += usize::from(peer.joining.is_some());
@@ -19,6 +21,9 @@ impl Router {
                 State::Joined(session) => {
                     sessions += 1;
                     assert!(peer.joining.is_none(), "a joined peer is counted as joining");
+                    let listed = self.realms.get(session.realm).sessions.get(&session.id) == Some(&key);
+                    assert_eq!(listed, session.role != Role::Trusted, "list of the realm's sessions");
+                    listed_sessions += usize::from(listed);
                     assert_eq!(self.sessions.get(&session.id), Some(&key), "session id does not lead to its peer");
                     calls += session.calls.len();
                     invocations += session.invocations.len();
@@ -55,6 +60,7 @@ impl Router {
         let timed_calls = self.calls.iter().filter(|(_, call)| call.deadline.is_some()).count();
         assert_eq!(self.timers.len(), deadlines + timed_calls, "deadlines");
 
+        assert!(self.meta_events.is_empty(), "meta events that are not published");
         let (mut held_subscriptions, mut held_registrations) = (0, 0);
         for realm in self.realms.iter() {
             for (id, subscription) in realm.broker.subscriptions.iter() {
@@ -75,6 +81,8 @@ impl Router {
             }
             assert_eq!(realm.dealer.by_uri.len(), realm.dealer.registrations.len(), "procedures");
         }
+        let in_realms: usize = self.realms.iter().map(|realm| realm.sessions.len()).sum();
+        assert_eq!(in_realms, listed_sessions, "sessions of realms");
         assert_eq!(subscriptions, held_subscriptions, "both ends of subscriptions");
         assert_eq!(registrations, held_registrations, "both ends of registrations");
     }

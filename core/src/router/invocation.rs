@@ -67,7 +67,7 @@ impl Router {
         }
         let caller = (decision.disclose || options.disclose_me).then(|| session.disclosed.clone());
 
-        let found = if procedure.is_reserved() { None } else { realm.dealer.by_uri.best(procedure.as_str()) };
+        let found = realm.dealer.by_uri.best(procedure.as_str());
         let (peers, max_held) = (&self.peers, self.config.limits.max_held_requests);
         let dealer = &mut self.realms.get_mut(realm_key).dealer;
         let Some((id, registration)) = found.and_then(|id| Some((id, dealer.registrations.get_mut(id)?))) else {

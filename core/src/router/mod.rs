@@ -23,6 +23,7 @@ mod features;
 mod handshake;
 mod invariants;
 mod invocation;
+mod meta;
 mod output;
 pub(crate) mod pattern;
 mod peer;
@@ -49,6 +50,7 @@ use crate::time::{Instant, UnixTime};
 use crate::uri::{Uri, close, error};
 use crate::value::Value;
 use dealer::Calls;
+use meta::MetaEvent;
 use peer::{Peer, Question, State};
 use rand_core::CryptoRng;
 use realm::Realms;
@@ -101,6 +103,8 @@ pub struct Router {
     decisions: Arena<DecisionId, Question>,
     timers: Timers,
     outputs: VecDeque<Output>,
+    /// Events of the meta API to be published before the input is done with.
+    meta_events: VecDeque<MetaEvent>,
     stats: RouterStats,
     shutting_down: bool,
 }
@@ -124,6 +128,7 @@ impl Router {
             decisions: Arena::new(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
+            meta_events: VecDeque::new(),
             stats: RouterStats::default(),
             shutting_down: false,
             seed,
@@ -151,6 +156,11 @@ impl Router {
 
     /// A message from a peer.
     pub fn receive(&mut self, now: Instant, peer: PeerKey, message: Message) {
+        self.receive_message(now, peer, message);
+        self.publish_meta_events();
+    }
+
+    fn receive_message(&mut self, now: Instant, peer: PeerKey, message: Message) {
         let Some(entry) = self.peers.get(peer) else { return };
         if matches!(message, Message::Abort(_)) {
             // Never answered (spec: "Session Establishment", ABORT).
@@ -182,6 +192,7 @@ impl Router {
     pub fn receive_invalid(&mut self, now: Instant, peer: PeerKey, error: DecodeError) {
         if self.peers.get(peer).is_some() {
             self.violate(now, peer, Violation::Undecodable(error));
+            self.publish_meta_events();
         }
     }
 
@@ -206,6 +217,7 @@ impl Router {
         let _ = now;
         self.end_session(peer);
         self.detach(peer);
+        self.publish_meta_events();
     }
 
     /// How full the queue of bytes to a peer is now.
@@ -218,6 +230,7 @@ impl Router {
             self.stats.slow_consumers += 1;
             self.end_session(peer);
             self.close(peer, CloseReason::SlowConsumer);
+            self.publish_meta_events();
         } else if waited && self.wants_input(peer) {
             self.outputs.push_back(Output::InputReady(peer));
         }
@@ -228,7 +241,9 @@ impl Router {
     /// # Errors
     /// [`StaleDecision`]: the question is no longer asked. The answer has no effect, which is safe to ignore.
     pub fn decide_auth(&mut self, now: Instant, id: DecisionId, verdict: AuthVerdict) -> Result<(), StaleDecision> {
-        self.take_verdict(now, id, verdict)
+        let taken = self.take_verdict(now, id, verdict);
+        self.publish_meta_events();
+        taken
     }
 
     /// The answer to an [`Output::Authorize`]. May be called inside the drain.
@@ -268,6 +283,7 @@ impl Router {
         let joined = self.session(peer).is_some();
         if joined {
             self.dismiss(now, peer, reason, message);
+            self.publish_meta_events();
         }
         joined
     }

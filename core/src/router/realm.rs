@@ -1,11 +1,14 @@
 //! A realm: its rules, its roles, its topics and procedures.
 
+use super::PeerKey;
 use super::broker::Broker;
 use super::config::{RealmConfig, RequestIdCheck};
 use super::dealer::Dealer;
 use super::permission::Permissions;
 use crate::hash::{HashMap, Seed};
+use crate::id::SessionId;
 use crate::uri::{Uri, UriRule};
+use std::collections::BTreeMap;
 
 /// Names a realm of this router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,9 @@ pub(crate) struct Realm {
     pub(crate) name: Uri,
     pub(crate) uri_rule: UriRule,
     pub(crate) request_ids: RequestIdCheck,
+    pub(crate) meta_api: bool,
+    /// The open sessions, but for those of the built-in role.
+    pub(crate) sessions: BTreeMap<SessionId, PeerKey>,
     roles: Vec<Permissions>,
     /// How often a role was changed: verdicts cached before that are void.
     pub(crate) role_changes: u64,
@@ -48,6 +54,8 @@ impl Realm {
             name: config.name,
             uri_rule: config.uri_rule,
             request_ids: config.request_ids,
+            meta_api: config.meta_api,
+            sessions: BTreeMap::new(),
             roles,
             role_changes: 0,
             role_by_name,

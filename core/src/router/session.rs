@@ -114,7 +114,12 @@ impl Router {
     /// the GOODBYE, or has failed to in time.
     pub(crate) fn dismiss(&mut self, now: Instant, key: PeerKey, reason: Uri, message: &str) {
         self.end_session(key);
-        let details = Dict::from([("message".to_owned(), Value::from(message))]);
+        self.say_goodbye(now, key, reason, Some(message));
+    }
+
+    /// Tells a peer that its session, which is over, was ended by the router.
+    pub(crate) fn say_goodbye(&mut self, now: Instant, key: PeerKey, reason: Uri, message: Option<&str>) {
+        let details = message.map(|message| ("message".to_owned(), Value::from(message))).into_iter().collect();
         self.send(key, Goodbye { details, reason });
         if let Some(peer) = self.peers.get_mut(key) {
             peer.state = State::AwaitGoodbye;
@@ -138,17 +143,26 @@ impl Router {
     /// Takes back everything an open session owns; does nothing to a peer without one. Others learn of it: callers
     /// whose callee this was get their ERROR, callees whose caller this was are interrupted.
     pub(crate) fn end_session(&mut self, key: PeerKey) {
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        if !matches!(peer.state, State::Joined(_)) {
-            return;
+        if let Some(session) = self.end_session_silently(key) {
+            self.note_left(&session);
         }
-        let State::Joined(session) = core::mem::replace(&mut peer.state, State::AwaitHello) else { return };
+    }
+
+    /// As [`Router::end_session`], but without telling that the session has left.
+    pub(crate) fn end_session_silently(&mut self, key: PeerKey) -> Option<Box<Session>> {
+        let peer = self.peers.get_mut(key)?;
+        if !matches!(peer.state, State::Joined(_)) {
+            return None;
+        }
+        let State::Joined(session) = core::mem::replace(&mut peer.state, State::AwaitHello) else { return None };
         self.stats.sessions -= 1;
         self.sessions.remove(&session.id);
+        self.realms.get_mut(session.realm).sessions.remove(&session.id);
         self.forget_waiting(&session);
         self.clear_deadline(key);
         self.leave_broker(&session);
         self.leave_dealer(&session);
+        Some(session)
     }
 
     /// Queues a message to one peer.

@@ -46,8 +46,8 @@ fn options(cx: &mut Context<'_>, section: &mut Section<'_>, realm: &mut RealmCon
             let rules = [("strict", UriRule::Strict), ("loose", UriRule::Loose)];
             realm.uri_rule = item.one_of(cx, &rules).unwrap_or(realm.uri_rule);
         }
-        options.fixed(cx, "enable_meta_api", false, "the meta API is not supported yet");
-        options.fixed(cx, "bridge_meta_api", false, "the meta API is not supported yet");
+        realm.meta_api = options.bool(cx, "enable_meta_api", realm.meta_api);
+        options.fixed(cx, "bridge_meta_api", false, "meta events are told to the sessions of the realm only");
         options.ignore(cx, &[("event_dispatching_chunk_size", "events are sent as fast as receivers take them")]);
         options.finish(cx);
     }

@@ -542,7 +542,7 @@ fn limits_are_set_by_their_keys() {
             "limits": {{"max_peers": 7, "handshake_timeout_ms": 2500, "max_pending": 65536}},
             "script_limits": {{"max_operations": 5000}}}},
         "workers": [{{"type": "router", "realms": [{{"name": "realm1", "roles": {ANONYMOUS},
-            "options": {{"uri_check": "loose"}}, "wampd": {{"request_ids": "off"}}}}],
+            "options": {{"uri_check": "loose", "enable_meta_api": false}}, "wampd": {{"request_ids": "off"}}}}],
             "transports": [{{"type": "rawsocket", "endpoint": {{"type": "tcp", "port": 0}}}}]}}]}}"#
     );
     let node = valid(json(&text));
@@ -550,7 +550,7 @@ fn limits_are_set_by_their_keys() {
     assert_eq!(node.router.limits.handshake_timeout, Duration::from_millis(2500));
     assert_eq!(node.limits.max_pending, 65536);
     let realm = &node.router.realms[0];
-    assert_eq!((realm.uri_rule, realm.request_ids), (UriRule::Loose, RequestIdCheck::Off));
+    assert_eq!((realm.uri_rule, realm.request_ids, realm.meta_api), (UriRule::Loose, RequestIdCheck::Off, false));
     let wrong = text.replace("\"max_peers\": 7", "\"max_peers\": 0, \"max_peer\": 1");
     let found = errors(&wrong);
     assert!(found[0].contains("wampd.limits.max_peers: 0 is out of range (1 to 10000000)"), "{found:#?}");

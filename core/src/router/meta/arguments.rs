@@ -1,0 +1,193 @@
+//! The arguments of a call to the router itself, read one by one.
+
+use super::Refusal;
+use crate::id::{MAX_ID, RegistrationId, SessionId, SubscriptionId};
+use crate::message::Payload;
+use crate::uri::error;
+use crate::value::{Dict, Value};
+
+/// The arguments of a call that have not been read yet.
+#[derive(Debug)]
+pub(super) struct Arguments {
+    positional: std::vec::IntoIter<Value>,
+    /// How many positional arguments have been asked for.
+    asked: usize,
+    keywords: Dict,
+}
+
+/// A type that an argument can have.
+pub(super) trait Argument: Sized {
+    /// What is expected, for messages to people.
+    const EXPECTED: &'static str;
+
+    fn from_value(value: Value) -> Option<Self>;
+}
+
+impl Arguments {
+    pub(super) fn of(payload: &Payload) -> Result<Self, Refusal> {
+        let (positional, keywords) = payload.values().map_err(|why| invalid(format!("unusable arguments: {why}")))?;
+        Ok(Self { positional: positional.into_iter(), asked: 0, keywords })
+    }
+
+    /// The next positional argument.
+    pub(super) fn required<T: Argument>(&mut self, name: &str) -> Result<T, Refusal> {
+        let value = self.optional(name)?;
+        value.ok_or_else(|| invalid(format!("argument {} ({name}) is missing: {}", self.asked, T::EXPECTED)))
+    }
+
+    /// The next positional argument, which may be left out or null.
+    pub(super) fn optional<T: Argument>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
+        self.asked += 1;
+        let value = self.positional.next().unwrap_or(Value::Null);
+        read(value, || format!("argument {} ({name})", self.asked))
+    }
+
+    /// A keyword argument, which may be left out or null.
+    pub(super) fn keyword<T: Argument>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
+        let value = self.keywords.remove(name).unwrap_or(Value::Null);
+        read(value, || format!("keyword argument {name}"))
+    }
+
+    /// Refuses arguments that nobody asked for: whoever gave them expects an effect.
+    pub(super) fn finish(self) -> Result<(), Refusal> {
+        if let Some(name) = self.keywords.keys().next() {
+            return Err(invalid(format!("there is no keyword argument {name:?}")));
+        }
+        match self.positional.len() {
+            0 => Ok(()),
+            surplus => {
+                let (at_most, given) = (self.asked, self.asked + surplus);
+                Err(invalid(format!("expected at most {at_most} positional arguments, got {given}")))
+            }
+        }
+    }
+}
+
+fn read<T: Argument>(value: Value, what: impl Fn() -> String) -> Result<Option<T>, Refusal> {
+    if value == Value::Null {
+        return Ok(None);
+    }
+    let kind = value.kind();
+    let read = T::from_value(value);
+    read.map(Some).ok_or_else(|| invalid(format!("{} must be {}, not this {kind}", what(), T::EXPECTED)))
+}
+
+pub(super) const fn invalid(text: String) -> Refusal {
+    (error::INVALID_ARGUMENT, text)
+}
+
+impl Argument for String {
+    const EXPECTED: &'static str = "a string";
+
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Argument for Vec<String> {
+    const EXPECTED: &'static str = "a list of strings";
+
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::List(items) => items.into_iter().map(String::from_value).collect(),
+            _ => None,
+        }
+    }
+}
+
+impl Argument for Dict {
+    const EXPECTED: &'static str = "a dictionary";
+
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Dict(dict) => Some(dict),
+            _ => None,
+        }
+    }
+}
+
+/// Any value, for arguments whose errors are not those of a wrong type.
+impl Argument for Value {
+    const EXPECTED: &'static str = "any value";
+
+    fn from_value(value: Value) -> Option<Self> {
+        Some(value)
+    }
+}
+
+/// An integer in 0..2^64, or a float without a fraction: serializers of JavaScript write integers of more than 32 bits
+/// that way.
+fn unsigned(value: &Value) -> Option<u64> {
+    match *value {
+        Value::Float(n) if n.fract() == 0.0 && (0.0..=MAX_ID as f64).contains(&n) => Some(n as u64),
+        _ => value.as_u64(),
+    }
+}
+
+macro_rules! ids {
+    ($($id:ty = $expected:literal)*) => {$(
+        impl Argument for $id {
+            const EXPECTED: &'static str = concat!($expected, ", an integer from 1 to 2^53");
+
+            fn from_value(value: Value) -> Option<Self> {
+                unsigned(&value).and_then(Self::new)
+            }
+        }
+    )*};
+}
+
+ids! {
+    SessionId = "a session id"
+    RegistrationId = "a registration id"
+    SubscriptionId = "a subscription id"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(args: Vec<Value>, kwargs: Dict) -> Arguments {
+        Arguments::of(&Payload::from_values(args, kwargs)).unwrap()
+    }
+
+    fn text<T>(result: Result<T, Refusal>) -> String {
+        let (uri, text) = result.err().unwrap();
+        assert_eq!(uri, error::INVALID_ARGUMENT);
+        text
+    }
+
+    #[test]
+    fn missing_and_wrong_arguments_are_named() {
+        let mut none = arguments(vec![], Dict::new());
+        assert_eq!(none.optional::<String>("a"), Ok(None));
+        assert_eq!(text(none.required::<String>("b")), "argument 2 (b) is missing: a string");
+        let mut wrong = arguments(vec![Value::Null, Value::from("x")], Dict::from([("k".to_owned(), 1.into())]));
+        assert_eq!(wrong.optional::<Dict>("a"), Ok(None));
+        let expected = "argument 2 (b) must be a session id, an integer from 1 to 2^53, not this string";
+        assert_eq!(text(wrong.required::<SessionId>("b")), expected);
+        assert_eq!(text(wrong.keyword::<String>("k")), "keyword argument k must be a string, not this integer");
+        assert_eq!(wrong.finish(), Ok(()), "each is refused once");
+    }
+
+    #[test]
+    fn surplus_arguments_are_refused() {
+        let mut two = arguments(vec![1.into(), 2.into()], Dict::new());
+        two.required::<SessionId>("a").unwrap();
+        assert_eq!(text(two.finish()), "expected at most 1 positional arguments, got 2");
+        let keyword = arguments(vec![], Dict::from([("mesage".to_owned(), Value::Null)]));
+        assert_eq!(text(keyword.finish()), "there is no keyword argument \"mesage\"");
+    }
+
+    #[test]
+    fn ids_may_be_whole_floats() {
+        let id = |value: Value| SessionId::from_value(value).map(SessionId::get);
+        assert_eq!((id(7.into()), id(7.0.into())), (Some(7), Some(7)));
+        assert_eq!(id((MAX_ID as f64).into()), Some(MAX_ID));
+        for wrong in [0.into(), (-1).into(), 0.5.into(), f64::NAN.into(), 1e300.into(), (MAX_ID + 1).into()] {
+            assert_eq!(id(wrong), None);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `wamp.registration.*` (spec: "Registration Meta API"), and Crossbar.io's `remove_callee`.
+
+use super::arguments::Arguments;
+use super::{Answer, Caller, Effect, Refusal, by_policy, match_option, reason};
+use crate::id::{RegistrationId, SessionId};
+use crate::message::{Features, Revocation, Unregistered};
+use crate::router::dealer::Registration;
+use crate::router::session::sorted_keys;
+use crate::router::{PeerKey, Router};
+use crate::uri::{Uri, error};
+use crate::value::{Dict, Value};
+
+/// What is told of a registration to whoever asks, and when it is created.
+pub(super) fn details(id: RegistrationId, registration: &Registration) -> Dict {
+    Dict::from([
+        ("id".to_owned(), id.get().into()),
+        ("created".to_owned(), registration.created.to_iso8601().into()),
+        ("uri".to_owned(), registration.uri.as_str().into()),
+        ("match".to_owned(), registration.matching.as_str().into()),
+        ("invoke".to_owned(), registration.invoke.as_str().into()),
+    ])
+}
+
+/// An id, or null.
+fn nullable(id: Option<RegistrationId>) -> Answer {
+    Answer::value(id.map_or(Value::Null, |id| id.get().into()))
+}
+
+impl Router {
+    /// Of the whole realm, or (as with Crossbar.io) of one session.
+    pub(super) fn registration_list(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
+        let session: Option<SessionId> = args.optional("session")?;
+        args.finish()?;
+        let registrations = &self.realms.get(caller.realm).dealer.registrations;
+        let lists = match session {
+            None => by_policy(registrations.iter().map(|(id, found)| (found.matching, id.get()))),
+            Some(session) => {
+                let held = sorted_keys(&self.session_of(caller, session)?.1.registrations);
+                by_policy(held.iter().filter_map(|&id| Some((registrations.get(id)?.matching, id.get()))))
+            }
+        };
+        Ok(Answer::value(lists))
+    }
+
+    pub(super) fn registration_lookup(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
+        let procedure: String = args.required("procedure")?;
+        let matching = match_option(&mut args)?;
+        args.finish()?;
+        Ok(nullable(self.realms.get(caller.realm).dealer.by_uri.get(matching, &procedure)))
+    }
+
+    pub(super) fn registration_match(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
+        let procedure: String = args.required("procedure")?;
+        args.finish()?;
+        // Calls of reserved URIs are never routed to registrations, whatever patterns match them.
+        let is_routed = !Uri::from(procedure.clone()).is_reserved();
+        Ok(nullable(is_routed.then(|| self.realms.get(caller.realm).dealer.by_uri.best(&procedure)).flatten()))
+    }
+
+    pub(super) fn registration_get(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
+        let (id, registration) = self.registration_of(caller, args)?;
+        Ok(Answer::value(details(id, registration)))
+    }
+
+    pub(super) fn registration_list_callees(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
+        let (_, registration) = self.registration_of(caller, args)?;
+        let callees = registration.callees.iter().filter_map(|callee| self.session(callee.peer));
+        Ok(Answer::value(callees.map(|session| session.id.get().into()).collect::<Vec<Value>>()))
+    }
+
+    pub(super) fn registration_count_callees(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
+        let (_, registration) = self.registration_of(caller, args)?;
+        Ok(Answer::value(registration.callees.len() as u64))
+    }
+
+    pub(super) fn registration_remove_callee(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
+        let registration: RegistrationId = args.required("registration")?;
+        let callee: SessionId = args.required("callee")?;
+        let reason = reason(&mut args)?;
+        args.finish()?;
+        self.registration_with(caller, registration)?;
+        let (session, found) = self.session_of(caller, callee)?;
+        if !found.registrations.contains_key(&registration) {
+            let text = format!("session {callee} does not hold registration {registration}");
+            return Err((error::NO_SUCH_REGISTRATION, text));
+        }
+        Ok(Answer::effect(Effect::RemoveCallee { session, registration, reason }))
+    }
+
+    /// Takes a registration from one of its callees (spec: "Registration Revocation").
+    pub(super) fn revoke_registration(&mut self, key: PeerKey, id: RegistrationId, reason: Option<Uri>) {
+        if !self.remove_callee(key, id) {
+            return;
+        }
+        let tell = self.session(key).is_some_and(|callee| callee.callee_has(Features::REGISTRATION_REVOCATION));
+        if tell {
+            let revocation = Some(Box::new(Revocation { id, reason }));
+            self.send(key, Unregistered { request: None, revocation });
+        }
+    }
+
+    /// The registration that is the only argument.
+    fn registration_of(&self, caller: Caller, mut args: Arguments) -> Result<(RegistrationId, &Registration), Refusal> {
+        let id = args.required("registration")?;
+        args.finish()?;
+        Ok((id, self.registration_with(caller, id)?))
+    }
+
+    fn registration_with(&self, caller: Caller, id: RegistrationId) -> Result<&Registration, Refusal> {
+        let found = self.realms.get(caller.realm).dealer.registrations.get(id);
+        found.ok_or_else(|| (error::NO_SUCH_REGISTRATION, format!("no registration with ID {id} exists on this realm")))
+    }
+}
