@@ -81,17 +81,20 @@ fn write_tcp(f: &mut fmt::Formatter<'_>, address: SocketAddr) -> fmt::Result {
 /// Bounds of a server beyond those of its router. Reaching one never harms a peer that did not cause it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Connections at a time; further ones are closed as soon as they are accepted. Default 100,000.
+    /// Connections at a time. Beyond it the one that has waited longest for a session is dropped to make room; if all
+    /// have sessions, the new one is closed as soon as it is accepted. Default 100,000.
     pub max_connections: usize,
     /// Connections at a time that have no session yet, from the accept to WELCOME; beyond it the one that has waited
     /// longest is dropped to make room. Default 10,000.
     pub max_opening: usize,
-    /// Bytes waiting to be written to one connection. Above 75 % its own requests wait, above 100 % it is closed.
-    /// Default 8 MiB.
+    /// Bytes waiting to be written to one connection. Above 75 % its own requests wait until it is below 50 % again; a
+    /// message that finds more than 100 % waiting ends the connection. So this and one message is the most that ever
+    /// waits, and a single message of any size is no fault of its receiver. Default 8 MiB.
     pub max_pending: usize,
     /// How long a connection may take none of the bytes waiting for it before it is closed. Default 10 s.
     pub write_timeout: Duration,
-    /// How long a connection that is done with may take to read what is left and to close its side. Default 5 s.
+    /// How long a connection that is done with may take to read some of what is left, and then to close its side.
+    /// Default 5 s.
     pub linger_timeout: Duration,
     /// How long no connection is accepted after the system had no resources for one. Default 100 ms.
     pub accept_pause: Duration,

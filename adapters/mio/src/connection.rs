@@ -33,6 +33,8 @@ pub(crate) struct Conn {
     /// Why it is being closed.
     pub(crate) cause: Option<CloseCause>,
     pub(crate) congestion: Congestion,
+    /// A message found the queue over its limit, and was left out: the peer is to be given up.
+    pub(crate) overrun: bool,
     /// What the timers know: see [`Timers::arm`](crate::timers::Timers::arm).
     pub(crate) armed: Option<Instant>,
     /// The socket takes nothing; it must before this.
@@ -53,7 +55,7 @@ pub(crate) struct Conn {
 pub(crate) enum Stage {
     /// The transport lives: opening, open, or in its own closing handshake.
     Live,
-    /// The rest of the queue is being written, until the deadline at most.
+    /// The rest of the queue is being written. The socket must take some of it before the deadline.
     Flushing(Instant),
     /// Our side is closed. What the peer still sends is discarded until it closes its side, or until the deadline:
     /// closing a socket with unread bytes would destroy what the peer has not read yet.
@@ -81,6 +83,7 @@ impl Conn {
             stage: Stage::Live,
             cause: None,
             congestion: Congestion::Clear,
+            overrun: false,
             armed: None,
             stalled: None,
             readable: false,
@@ -103,7 +106,7 @@ impl Conn {
     /// How full the queue is, of `max` bytes. Between the marks it is as full as it was.
     pub(crate) const fn level(&self, max: usize) -> Congestion {
         let len = self.out.len();
-        if len > max {
+        if self.overrun {
             Congestion::Hard
         } else if len > max / 4 * 3 {
             Congestion::Soft

@@ -19,7 +19,8 @@ use crate::{
     reactor::{Owner, Server},
 };
 
-/// A queue is written to the socket within a turn when it is longer than this, lest a burst of a turn make a peer look slow.
+/// A queue is written to the socket within a turn when it is longer than this or than half of what may wait, lest a burst of a
+/// turn make a peer look slow.
 const FLUSH_FROM: usize = 256 << 10;
 
 /// The frames of the message that is being sent, one per encoding.
@@ -192,12 +193,18 @@ impl Server {
             Frame::Long(bytes) => bytes.len(),
         };
         conn.wire.admits(len).map_err(|error| Undeliverable::TooLarge { size: error.len, limit: error.limit })?;
+        if conn.out.len() > self.limits.max_pending {
+            conn.overrun = true;
+            self.check_level(token);
+            return Ok(());
+        }
         match frame {
             Frame::Short { start, end } => conn.out.push(&self.frames.scratch[start..end], &mut self.pool),
             Frame::Long(bytes) => conn.out.push_shared(bytes),
         }
         self.stats.frames_queued += 1;
-        let flush_now = conn.out.len() > FLUSH_FROM;
+        self.stats.peak_pending = self.stats.peak_pending.max(conn.out.len());
+        let flush_now = conn.out.len() > FLUSH_FROM.min(self.limits.max_pending / 2);
         self.mark_dirty(token);
         if flush_now {
             self.flush_one(token);

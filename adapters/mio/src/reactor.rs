@@ -40,6 +40,10 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// Steps of in-process peers per turn.
 const LOCAL_STEPS_PER_TURN: usize = 4096;
 
+/// Messages read in a turn in which in-process peers had more to do than [`LOCAL_STEPS_PER_TURN`]: few enough for them to catch up,
+/// yet some, for they must not starve the sockets.
+const MESSAGES_BESIDE_BUSY_LOCALS: u64 = 512;
+
 /// The size of the read buffer that all connections share.
 const READ_BUFFER: usize = 64 << 10;
 
@@ -126,12 +130,15 @@ pub struct ServerStats {
     pub accepted: u64,
     /// Connections closed because of [`ServerLimits::max_connections`].
     pub refused: u64,
-    /// Connections dropped because of [`ServerLimits::max_opening`], or for want of file descriptors.
+    /// Connections without a session dropped to make room: for [`ServerLimits::max_opening`],
+    /// [`ServerLimits::max_connections`], or for want of file descriptors.
     pub opening_dropped: u64,
     /// Times that accepting was paused because the system had no resources.
     pub accept_pauses: u64,
     /// Connections closed because of [`ServerLimits::write_timeout`].
     pub write_timeouts: u64,
+    /// The most bytes that ever waited for one connection, see [`ServerLimits::max_pending`].
+    pub peak_pending: usize,
     /// Frames written into queues, each once per receiver.
     pub frames_queued: u64,
     /// WAMP messages received.
@@ -380,7 +387,8 @@ impl Server {
             return;
         }
         self.close_listeners(host);
-        while let Some((token, _)) = self.conns.iter().next() {
+        let left: Vec<usize> = self.conns.iter().map(|(token, _)| token).collect();
+        for token in left {
             self.detach(token, host);
             self.remove(token, CloseCause::ShutDown, host);
             self.drive(host);
@@ -426,7 +434,7 @@ impl Server {
     fn accepted<H: Host + ?Sized>(&mut self, number: usize, stream: Stream, peer: PeerAddress, host: &mut H) {
         let Some(options) = self.listeners[number].as_ref().map(|listener| listener.transport.clone()) else { return };
         let listener = ListenerId(number);
-        if self.opening.len() >= self.limits.max_opening {
+        if self.opening.len() >= self.limits.max_opening || self.conns.len() >= self.limits.max_connections {
             self.drop_longest_opening(host);
         }
         if self.conns.len() >= self.limits.max_connections {
@@ -477,9 +485,10 @@ impl Server {
 
     /// Reads from each connection in the run queue once.
     fn serve<H: Host + ?Sized>(&mut self, host: &mut H) {
+        let before = self.stats.messages_received;
         for _ in 0..self.run_queue.len() {
-            if self.locals.has_work() {
-                // In-process peers have used up their share of this turn; what is read now would only pile up before them.
+            // In-process peers that have used up their share of this turn: what is read now piles up before them.
+            if self.locals.has_work() && self.stats.messages_received - before >= MESSAGES_BESIDE_BUSY_LOCALS {
                 return;
             }
             let Some(token) = self.run_queue.pop_front() else { return };
@@ -593,6 +602,9 @@ impl Server {
                 Ok(Flushed::All) => conn.stalled = None,
                 Ok(Flushed::Blocked { progress }) => {
                     conn.writable = false;
+                    if let (Stage::Flushing(deadline), true) = (&mut conn.stage, progress) {
+                        *deadline = self.now.after(self.limits.linger_timeout);
+                    }
                     if progress || conn.stalled.is_none() {
                         let deadline = self.now.after(self.limits.write_timeout);
                         conn.stalled = Some(deadline);
@@ -624,14 +636,13 @@ impl Server {
 
     fn after_flush<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
         let Some(conn) = self.conns.get_mut(token) else { return };
-        let Stage::Flushing(deadline) = conn.stage else { return };
-        if !conn.out.is_empty() {
+        if !matches!(conn.stage, Stage::Flushing(_)) || !conn.out.is_empty() {
             return;
         }
         if conn.stream.shut_down_writing().is_err() {
             return self.remove(token, CloseCause::Peer, host);
         }
-        conn.stage = Stage::Lingering(deadline);
+        conn.stage = Stage::Lingering(self.now.after(self.limits.linger_timeout));
         conn.readable = true;
         self.enqueue(token);
     }

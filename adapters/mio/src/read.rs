@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use wampd_core::{codec::decode, router::LinkInfo};
-use wampd_wire::{Encoding, HttpRequest, HttpResponse, Incoming, RawSocketRefusal};
+use wampd_core::{
+    codec::{Format, decode},
+    router::{LinkInfo, Overloaded},
+};
+use wampd_wire::{CloseCode, Encoding, Framing, HttpRequest, HttpResponse, Incoming, RawSocketRefusal, UpgradeOptions};
 
 use crate::{
     connection::{Stage, transport_details},
@@ -54,17 +57,7 @@ impl Server {
                     self.receive(token, frame, host);
                 }
                 Ok(Some(Incoming::Http(request))) => self.request(token, &request, host),
-                Ok(Some(Incoming::RawSocket { .. })) => {
-                    let tag = self.rawsocket_tag(token);
-                    let Some(conn) = self.conns.get_mut(token) else { return };
-                    match conn.wire.accept_rawsocket(self.now, &mut self.replies) {
-                        Some(encoding) => self.open(token, encoding, tag, None, host),
-                        None => {
-                            conn.wire.refuse_rawsocket(RawSocketRefusal::ConnectionLimit, &mut self.replies);
-                            self.end(token, CloseCause::Responded, host);
-                        }
-                    }
-                }
+                Ok(Some(Incoming::RawSocket { format })) => self.open_rawsocket(token, format, host),
                 Ok(Some(Incoming::Closed { .. })) => self.end(token, CloseCause::Peer, host),
                 Ok(Some(Incoming::Open(_))) => {}
                 Err(error) => self.end(token, CloseCause::Transport(error), host),
@@ -148,16 +141,7 @@ impl Server {
         let Some(conn) = self.conns.get_mut(token) else { return };
         let connection = conn.id;
         match host.http(conn.listener, &conn.address, request) {
-            HttpAction::WebSocket { options, tag } => {
-                match conn.wire.accept_websocket(self.now, request, &options, &mut self.replies) {
-                    Ok(encoding) => self.open(token, encoding, tag, Some(request), host),
-                    Err(error) => {
-                        let status = error.status().unwrap_or(400);
-                        host.observe(&Observation::Responded { connection, request, status });
-                        self.end(token, CloseCause::Transport(error.into()), host);
-                    }
-                }
-            }
+            HttpAction::WebSocket { options, tag } => self.open_websocket(token, request, &options, tag, host),
             HttpAction::Respond(Response { status, content_type, headers, body }) => {
                 let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
                 let response = HttpResponse { status, content_type: &content_type, headers: &headers, body: &body };
@@ -168,35 +152,76 @@ impl Server {
         }
     }
 
-    fn rawsocket_tag(&self, token: usize) -> u64 {
-        self.conns.get(token).map_or(0, |conn| self.listener_tag(conn.listener))
+    fn open_websocket<H: Host + ?Sized>(
+        &mut self,
+        token: usize,
+        request: &HttpRequest,
+        options: &UpgradeOptions,
+        tag: u64,
+        host: &mut H,
+    ) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        let connection = conn.id;
+        match conn.wire.accept_websocket(self.now, request, options, &mut self.replies) {
+            Ok(encoding) => match self.attach(token, encoding, tag, Some(request)) {
+                Ok(()) => self.opened(token, encoding, host),
+                Err(why) => {
+                    self.queue_replies(token);
+                    let (code, cause) = (CloseCode::TRY_AGAIN_LATER, CloseCause::Refused(why));
+                    self.close(token, code, "the router takes no more connections", cause);
+                }
+            },
+            Err(error) => {
+                let status = error.status().unwrap_or(400);
+                host.observe(&Observation::Responded { connection, request, status });
+                self.end(token, CloseCause::Transport(error.into()), host);
+            }
+        }
     }
 
-    /// The transport is open: the router is told.
-    fn open<H: Host + ?Sized>(
+    fn open_rawsocket<H: Host + ?Sized>(&mut self, token: usize, format: Format, host: &mut H) {
+        let Some(conn) = self.conns.get(token) else { return };
+        let tag = self.listener_tag(conn.listener);
+        let encoding = Encoding { format, framing: Framing::RawSocket };
+        let attached = self.attach(token, encoding, tag, None);
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        match attached {
+            Ok(()) => {
+                // There is a handshake to accept: it was asked for just now.
+                let _ = conn.wire.accept_rawsocket(self.now, &mut self.replies);
+                self.opened(token, encoding, host);
+            }
+            Err(why) => {
+                conn.wire.refuse_rawsocket(RawSocketRefusal::ConnectionLimit, &mut self.replies);
+                self.end(token, CloseCause::Refused(why), host);
+            }
+        }
+    }
+
+    /// Makes a connection a peer of the router.
+    fn attach(
         &mut self,
         token: usize,
         encoding: Encoding,
         tag: u64,
         request: Option<&HttpRequest>,
-        host: &mut H,
-    ) {
-        self.queue_replies(token);
-        let Some(conn) = self.conns.get_mut(token) else { return };
-        host.observe(&Observation::Opened { connection: conn.id, encoding });
+    ) -> Result<(), Overloaded> {
+        let Some(conn) = self.conns.get_mut(token) else { return Ok(()) };
         let transport = Arc::new(transport_details(conn.address, encoding, request));
-        match self.router.open(self.now, LinkInfo { tag, transport, privileged: None }) {
-            Ok(peer) => {
-                conn.peer = Some(peer);
-                self.set_owner(peer, Owner::Connection(token));
-                self.rearm(token);
-                self.drive(host);
-            }
-            Err(why) => {
-                let code = wampd_wire::CloseCode::TRY_AGAIN_LATER;
-                self.close(token, code, "the router takes no more connections", CloseCause::Refused(why));
-            }
+        let peer = self.router.open(self.now, LinkInfo { tag, transport, privileged: None })?;
+        conn.peer = Some(peer);
+        self.set_owner(peer, Owner::Connection(token));
+        Ok(())
+    }
+
+    /// The opening handshake is over.
+    fn opened<H: Host + ?Sized>(&mut self, token: usize, encoding: Encoding, host: &mut H) {
+        self.queue_replies(token);
+        if let Some(conn) = self.conns.get(token) {
+            host.observe(&Observation::Opened { connection: conn.id, encoding });
         }
+        self.rearm(token);
+        self.drive(host);
     }
 
     /// The transport has ended: replies are flushed, then the socket is closed.

@@ -63,8 +63,13 @@ impl KeepAlive {
         }
         if let Some(pinged) = self.pinged {
             if self.last_seen < pinged {
-                self.deadline = Some(now.after(options.timeout));
-                return if reading { Verdict::Dead } else { Verdict::Alive };
+                if !reading {
+                    self.pinged = Some(now);
+                } else if now >= pinged.after(options.timeout) {
+                    return Verdict::Dead;
+                }
+                self.deadline = Some(self.next_look(options, interval, now));
+                return Verdict::Alive;
             }
             self.pinged = None;
         }
@@ -74,8 +79,14 @@ impl KeepAlive {
             return Verdict::Alive;
         }
         self.pinged = Some(now);
-        self.deadline = Some(now.after(options.timeout));
+        self.deadline = Some(self.next_look(options, interval, now));
         Verdict::Ping
+    }
+
+    /// After a ping: when the next one may be due, or when the peer is to be given up, whichever is first.
+    fn next_look(&self, options: &PingOptions, interval: Duration, now: Instant) -> Instant {
+        let give_up = self.pinged.unwrap_or(now).after(options.timeout);
+        give_up.min(now.after(interval))
     }
 }
 
@@ -111,6 +122,24 @@ mod tests {
         assert_eq!(alive.deadline(), Some(at(30)));
         alive.seen(at(29));
         assert_eq!(alive.handle_timeout(&PingOptions::ON, at(30), true), Verdict::Alive);
+    }
+
+    #[test]
+    fn a_long_timeout_does_not_stretch_the_interval() {
+        let options = PingOptions { interval: Some(Duration::from_secs(10)), timeout: Duration::from_secs(35) };
+        let mut alive = KeepAlive::new(&options, at(0));
+        assert_eq!(alive.handle_timeout(&options, at(10), true), Verdict::Ping);
+        alive.seen(at(11));
+        assert_eq!(alive.deadline(), Some(at(20)));
+        assert_eq!(alive.handle_timeout(&options, at(20), true), Verdict::Alive);
+        assert_eq!(alive.deadline(), Some(at(21)));
+        assert_eq!(alive.handle_timeout(&options, at(21), true), Verdict::Ping);
+        for look in [31, 41, 51] {
+            assert_eq!(alive.deadline(), Some(at(look)));
+            assert_eq!(alive.handle_timeout(&options, at(look), true), Verdict::Alive);
+        }
+        assert_eq!(alive.deadline(), Some(at(56)));
+        assert_eq!(alive.handle_timeout(&options, at(56), true), Verdict::Dead);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use super::authorize::Waiting;
 use super::dealer::{CallKey, Fitness};
-use super::output::Violation;
+use super::output::{CloseReason, Violation};
 use super::permission::Decision;
 use super::realm::RealmKey;
 use super::session::{Session, sorted_keys};
@@ -275,8 +275,20 @@ impl Router {
                 }
             }
             Message::Error(refused) => {
-                // The application's error, without the arguments that could not be carried.
-                self.send(to, Error { pass_thru: None::<Box<PassThru>>, payload: Payload::empty(), ..refused });
+                let pass_thru = None::<Box<PassThru>>;
+                if refused.payload != Payload::empty() || refused.pass_thru.is_some() {
+                    // The application's error, without the arguments that could not be carried.
+                    self.send(to, Error { pass_thru, payload: Payload::empty(), ..refused });
+                } else if refused.error != error {
+                    // It was its URI that could not.
+                    self.send(to, Error { error, ..refused });
+                }
+            }
+            // A peer that can not be told how it joins has not joined.
+            Message::Welcome(_) | Message::Challenge(_) => {
+                self.end_session(to);
+                self.send_abort(to, error.clone(), text);
+                self.close(to, CloseReason::Refused(error));
             }
             _ => {}
         }

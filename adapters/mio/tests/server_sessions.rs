@@ -1,0 +1,236 @@
+//! Sessions over real sockets: every transport with every serializer, over TCP and unix sockets.
+
+mod support;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc},
+};
+
+use support::{
+    peer::{Peer, Transport},
+    server::{Behaviour, TestServer, anybody, identity, loopback, open_router, open_server},
+};
+use wampd_core::{
+    auth::CraSecret,
+    client::{ClientConfig, ClientEvent, Credential},
+    message::Payload,
+    router::{ActionVerdict, AuthStep, AuthVerdict, Challenge},
+    uri::{Uri, error},
+    value::Value,
+};
+use wampd_mio::{Endpoint, ListenerConfig, ServerConfig};
+use wampd_wire::{HttpOptions, RawSocketOptions, ServerOptions};
+
+/// A path for a unix socket that no other test uses.
+fn socket_path(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("wampd-{}-{name}.sock", std::process::id()))
+}
+
+fn unix(path: PathBuf) -> ListenerConfig {
+    let endpoint = Endpoint::Unix { path, mode: Some(0o600) };
+    ListenerConfig { endpoint, transport: Arc::new(ServerOptions::default()), tag: 0 }
+}
+
+fn arguments(n: i64) -> Payload {
+    let text = Value::from("naïve \u{1f980} \"quoted\"");
+    Payload::from_args([Value::from(n), text, Value::Binary(vec![0, 255, 7]), Value::Float(0.5), Value::Null])
+}
+
+/// Every pair of transports calls, answers, publishes and receives through one port.
+#[test]
+fn every_transport_and_serializer_speaks_to_every_other() {
+    let server = TestServer::start(open_server());
+    let mut callees: Vec<Peer> = Transport::all().map(|transport| Peer::join(server.endpoint(), transport)).collect();
+    let mut callers: Vec<Peer> = Transport::all().map(|transport| Peer::join(server.endpoint(), transport)).collect();
+    let expected = arguments(1).values().unwrap().0;
+    for callee in &mut callees {
+        let registration = callee.register("com.example.echo");
+        callee.subscribe("com.example.topic");
+        for caller in &mut callers {
+            let call = caller.call("com.example.echo", arguments(1));
+            let (invocation, payload) = callee.invocation();
+            assert_eq!(payload.values().unwrap().0, expected);
+            callee.yield_result(invocation, payload);
+            assert_eq!(caller.answer(call).unwrap(), expected);
+            caller.publish("com.example.topic", arguments(1));
+            assert_eq!(callee.published(), expected);
+        }
+        callee.client.unregister(wampd_core::time::Instant::ZERO, registration).unwrap();
+        assert!(matches!(callee.event(), ClientEvent::Unregistered { .. }));
+    }
+    callers.into_iter().chain(callees).for_each(Peer::leave);
+    server.wait_until("empty", |(server, router)| server.connections == 0 && router.peers == 0);
+}
+
+#[test]
+fn unix_sockets_serve_the_same() {
+    let path = socket_path("serve");
+    let config = ServerConfig { router: open_router(), listeners: vec![unix(path.clone())], ..ServerConfig::default() };
+    let server = TestServer::start(config.clone());
+    for transport in Transport::all() {
+        let mut peer = Peer::join(server.endpoint(), transport);
+        peer.register("com.example.echo");
+        let call = peer.call("com.example.echo", arguments(2));
+        let (invocation, payload) = peer.invocation();
+        peer.yield_result(invocation, payload);
+        assert_eq!(peer.answer(call).unwrap(), arguments(2).values().unwrap().0);
+        peer.leave();
+    }
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let second = wampd_mio::Server::bind(config).unwrap_err();
+    assert_eq!(second.error.kind(), std::io::ErrorKind::AddrInUse, "a socket in use is not taken over");
+    server.handle.shut_down();
+    server.join();
+    assert!(!path.exists(), "the socket's file is removed");
+}
+
+#[test]
+fn a_stale_unix_socket_is_replaced_and_another_file_is_not() {
+    let path = socket_path("stale");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let config = ServerConfig { router: open_router(), listeners: vec![unix(path.clone())], ..ServerConfig::default() };
+    let server = TestServer::start(config.clone());
+    Peer::join(server.endpoint(), Transport::JSON).leave();
+    drop(server);
+    std::fs::write(&path, "precious").unwrap();
+    let error = wampd_mio::Server::bind(config).unwrap_err();
+    assert_eq!(error.error.kind(), std::io::ErrorKind::AlreadyExists);
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn the_first_octet_decides_and_what_is_not_served_is_refused() {
+    let only = |http, rawsocket| loopback(ServerOptions { http, rawsocket, ..ServerOptions::default() });
+    let listeners = vec![
+        only(Some(HttpOptions::default()), Some(RawSocketOptions::default())),
+        only(Some(HttpOptions::default()), None),
+        only(None, Some(RawSocketOptions::default())),
+    ];
+    let server = TestServer::start(ServerConfig { router: open_router(), listeners, ..ServerConfig::default() });
+    let [universal, web, raw] = &server.endpoints[..] else { panic!() };
+    Peer::join(universal, Transport::JSON).leave();
+    Peer::join(universal, Transport::RAW_CBOR).leave();
+    Peer::join(web, Transport::JSON).leave();
+    Peer::join(raw, Transport::RAW_CBOR).leave();
+    for (endpoint, first) in [(web, b"\x7f\xf1\0\0".as_slice()), (raw, b"GET /ws HTTP/1.1\r\n\r\n")] {
+        use std::io::Write;
+        let mut socket = support::peer::Socket::connect(endpoint);
+        socket.write_all(first).unwrap();
+        assert_eq!(socket.read_to_close(), b"", "{endpoint}");
+        drop(socket);
+        while !server.fact("closed").contains("not served here") {}
+    }
+}
+
+#[test]
+fn pages_are_answered_and_the_connection_closed() {
+    use std::io::Write;
+    let page = vec![b'x'; 3 << 20];
+    let server =
+        TestServer::start_with(open_server(), Behaviour { page: page.clone(), ..Behaviour::default() }, |_| {});
+    for (path, status, body) in
+        [("/page", "200 OK", &page[..]), ("/other", "404 Not Found", b"there is nothing here\n")]
+    {
+        let mut socket = support::peer::Socket::connect(server.endpoint());
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let answer = socket.read_to_close();
+        assert!(answer.starts_with(format!("HTTP/1.1 {status}\r\n").as_bytes()), "{path}");
+        assert!(answer.ends_with(body));
+        server.fact("Responded");
+    }
+}
+
+#[test]
+fn a_verdict_may_come_from_another_thread_or_be_a_challenge() {
+    let (ask, asked) = mpsc::channel();
+    let behaviour = Behaviour {
+        authenticate: Box::new(move |request, cx| match &request.step {
+            AuthStep::Hello { methods, authid, .. } if methods.iter().any(|method| method == "wampcra") => {
+                let grant = identity(authid.clone()?, "anyone");
+                let secret = CraSecret::Plain("secret123".to_owned());
+                Some(AuthVerdict::Challenge(Challenge::Cra { secret, grant }))
+            }
+            _ => {
+                ask.send((request.id, anybody(request), cx.handle().clone())).unwrap();
+                None
+            }
+        }),
+        ..Behaviour::default()
+    };
+    let server = TestServer::start_with(open_server(), behaviour, |_| {});
+    let decider = std::thread::spawn(move || {
+        for (id, identity, handle) in asked {
+            let handle: wampd_mio::ServerHandle = handle;
+            handle.decide(id, AuthVerdict::Welcome(identity.clone()));
+            handle.decide(id, AuthVerdict::Welcome(identity)); // too late, and without effect
+        }
+    });
+    Peer::join(server.endpoint(), Transport::JSON).leave();
+    server.wait_until("stale", |(_, router)| router.stale_decisions == 1);
+
+    let cra =
+        |secret: &str| ClientConfig::with_credential(support::server::REALM, "joe", Credential::Cra(secret.into()));
+    Peer::join_as(server.endpoint(), Transport::RAW_CBOR, cra("secret123")).leave();
+    let mut stranger = Peer::open(server.endpoint(), Transport::JSON, cra("guess"));
+    stranger.client.connected(wampd_core::time::Instant::ZERO);
+    match stranger.event() {
+        ClientEvent::Aborted { reason, .. } => assert_eq!(reason, error::NOT_AUTHORIZED),
+        other => panic!("{other:?}"),
+    }
+    stranger.wait_closed();
+    server.fact("aborted: wamp.error.not_authorized");
+    drop(server);
+    decider.join().unwrap();
+}
+
+#[test]
+fn an_authorizer_may_take_its_time() {
+    let (ask, asked) = mpsc::channel();
+    let behaviour = Behaviour {
+        authenticate: Box::new(|request, _| Some(AuthVerdict::Welcome(identity(request.session.to_string(), "asked")))),
+        authorize: Box::new(move |request, cx| {
+            ask.send((request.id, request.uri.clone(), cx.handle().clone())).unwrap();
+            None
+        }),
+        ..Behaviour::default()
+    };
+    let server = TestServer::start_with(open_server(), behaviour, |_| {});
+    let decider = std::thread::spawn(move || {
+        for (id, uri, handle) in asked {
+            let handle: wampd_mio::ServerHandle = handle;
+            let verdict = match uri.as_str() {
+                "com.example.forbidden" => ActionVerdict::Deny { cache: None },
+                _ => ActionVerdict::Allow { disclose: false, cache: None },
+            };
+            handle.decide_action(id, verdict);
+        }
+    });
+    let mut peer = Peer::join(server.endpoint(), Transport::JSON);
+    peer.register("com.example.echo");
+    // More than the router holds back behind one that waits: the rest waits in the socket.
+    let calls: Vec<_> = (0..500)
+        .map(|n| peer.call(if n % 5 == 0 { "com.example.forbidden" } else { "com.example.echo" }, arguments(n)))
+        .collect();
+    let mut answered = 0;
+    while answered < calls.len() {
+        match peer.event() {
+            ClientEvent::Invocation { request, payload, .. } => peer.yield_result(request, payload),
+            ClientEvent::Result { payload, .. } => {
+                assert_ne!(payload.values().unwrap().0[0].as_i64().unwrap() % 5, 0);
+                answered += 1;
+            }
+            ClientEvent::Failed { error, .. } => {
+                assert_eq!(error, Uri::from("wamp.error.not_authorized"));
+                answered += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    peer.leave();
+    drop(server);
+    decider.join().unwrap();
+}
