@@ -17,18 +17,44 @@ use wampd_core::value::{Dict, Value};
 /// A role with a blanket rule: everything is allowed, but for what needs a rule of its own.
 pub const USER: &str = "user";
 
+/// Every procedure of the meta API.
+pub const PROCEDURES: [&str; 21] = [
+    "wamp.session.count",
+    "wamp.session.list",
+    "wamp.session.get",
+    "wamp.session.kill",
+    "wamp.session.kill_by_authid",
+    "wamp.session.kill_by_authrole",
+    "wamp.session.kill_all",
+    "wamp.registration.list",
+    "wamp.registration.lookup",
+    "wamp.registration.match",
+    "wamp.registration.get",
+    "wamp.registration.list_callees",
+    "wamp.registration.count_callees",
+    "wamp.registration.remove_callee",
+    "wamp.subscription.list",
+    "wamp.subscription.lookup",
+    "wamp.subscription.match",
+    "wamp.subscription.get",
+    "wamp.subscription.list_subscribers",
+    "wamp.subscription.count_subscribers",
+    "wamp.subscription.remove_subscriber",
+];
+
 /// The result of a call, or the error and its first argument.
 pub type Answer = Result<Vec<Value>, (Uri, String)>;
 
-/// The realm, with the roles [`ANYTHING`] and [`USER`].
-pub fn realm() -> RouterConfig {
+/// Two realms, [`REALM`] and `realm2`, each with the roles [`ANYTHING`] and [`USER`].
+pub fn realms() -> RouterConfig {
     let blanket = Rule::new(Uri::from(""), MatchPolicy::Prefix, Allow::ALL);
     let role = |name: &str, permissions| RoleConfig { name: name.to_owned(), permissions };
     let roles = vec![
         role(ANYTHING, Permissions::all()),
         role(USER, Permissions::new(vec![blanket]).expect("no contradiction")),
     ];
-    RouterConfig { realms: vec![RealmConfig::new(REALM, roles)], ..RouterConfig::default() }
+    let realm = |name| RealmConfig::new(name, roles.clone());
+    RouterConfig { realms: vec![realm(REALM), realm(Uri::from("realm2"))], ..RouterConfig::default() }
 }
 
 /// Everybody becomes who they say they are.
@@ -39,9 +65,9 @@ pub fn as_asked() -> Answerer {
     })
 }
 
-/// A world with the realm in it.
+/// A world with the realms in it.
 pub fn world() -> Sim {
-    Sim::new(1, realm(), Duration::ZERO, as_asked())
+    Sim::new(1, realms(), Duration::ZERO, as_asked())
 }
 
 /// How `authid` joins as `authrole`.
@@ -61,6 +87,24 @@ pub fn join(sim: &mut Sim, authid: &str, authrole: &str) -> EndId {
 /// The session id, as the meta API carries it.
 pub fn session(sim: &Sim, id: EndId) -> Value {
     Value::from(sim.session(id).session.get())
+}
+
+/// The answer of one value.
+pub fn value(value: impl Into<Value>) -> Answer {
+    Ok(vec![value.into()])
+}
+
+/// The error of an answer.
+pub fn error_of(answer: Answer) -> Uri {
+    answer.expect_err("an error").0
+}
+
+/// The ids of an answer that is one list of them.
+pub fn ids(answer: Answer) -> Vec<Value> {
+    match answer.as_deref() {
+        Ok([Value::List(ids)]) => ids.clone(),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// A dictionary.

@@ -8,7 +8,7 @@ use wampd_core::value::{Dict, Value};
 use wampd_tests::answerer::REALM;
 use wampd_tests::config::ANYTHING;
 use wampd_tests::link::Wire;
-use wampd_tests::meta::{USER, call, call_and_see, call_with, config, dict, join, session, world};
+use wampd_tests::meta::{USER, call, call_and_see, call_with, config, dict, error_of, join, message, session, world};
 use wampd_tests::sim::{EndId, Sim};
 
 /// An administrator and three users.
@@ -22,10 +22,6 @@ fn four() -> (Sim, EndId, [EndId; 3]) {
 fn sorted(mut ids: Vec<Value>) -> Vec<Value> {
     ids.sort_by_key(|id| id.as_u64());
     ids
-}
-
-fn error_of<T>(answer: Result<T, (Uri, String)>) -> Uri {
-    answer.err().expect("refused").0
 }
 
 /// How the sessions of clients ended: reason, and message if there was one.
@@ -109,7 +105,6 @@ fn a_killed_session_that_does_not_answer_is_dead_all_the_same() {
     let (mut sim, admin, _) = four();
     let deaf = sim.bare(Wire::Messages);
     let hello = r#"[1,"realm1",{"roles":{"caller":{},"publisher":{}},"authid":"deaf"}]"#;
-    let message = |text: &str| wampd_tests::meta::message(text);
     sim.send(deaf, message(hello));
     let mut id = None;
     sim.settle(1_000, |_, _, told| {

@@ -1,6 +1,7 @@
 //! What must hold between any two inputs.
 
 use super::Router;
+use super::meta::Watched;
 use super::peer::State;
 use super::realm::Role;
 
@@ -69,6 +70,11 @@ impl Router {
                 held_subscriptions += subscription.subscribers.len();
             }
             assert_eq!(realm.broker.by_uri.len(), realm.broker.subscriptions.len(), "topics");
+            let mut watched = Watched::default();
+            for (_, subscription) in realm.broker.subscriptions.iter() {
+                watched.add(subscription.uri.as_str(), subscription.matching);
+            }
+            assert_eq!(realm.broker.watched, watched, "subscriptions of meta events");
             for (id, registration) in realm.dealer.registrations.iter() {
                 assert!(!registration.callees.is_empty(), "a registration that nobody holds");
                 assert_eq!(realm.dealer.by_uri.get(registration.matching, registration.uri.as_str()), Some(id));

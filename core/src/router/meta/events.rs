@@ -57,7 +57,7 @@ pub(crate) struct MetaEvent {
 }
 
 /// How many subscriptions of a realm match each topic, so that an event without subscribers costs one comparison.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Watched([usize; Topic::ALL.len()]);
 
 impl Watched {

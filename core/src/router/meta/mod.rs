@@ -218,10 +218,21 @@ fn match_option(args: &mut Arguments) -> Result<MatchPolicy, Refusal> {
 
 /// A URI that says why, from the keyword argument `reason`.
 fn reason(args: &mut Arguments) -> Result<Option<Uri>, Refusal> {
-    let Some(value) = args.keyword::<Value>("reason")? else { return Ok(None) };
+    args.keyword("reason")?.map(reason_uri).transpose()
+}
+
+/// As [`reason`], which may also be the next positional argument, as with Crossbar.io.
+fn revocation_reason(args: &mut Arguments) -> Result<Option<Uri>, Refusal> {
+    match args.optional("reason")? {
+        Some(value) => reason_uri(value).map(Some),
+        None => reason(args),
+    }
+}
+
+fn reason_uri(value: Value) -> Result<Uri, Refusal> {
     let refused = |why: &str| (error::INVALID_URI, format!("reason must be a URI: {why}"));
     let text = value.as_str().ok_or_else(|| refused(&format!("it is of type {}", value.kind())))?;
-    Uri::parse(text, UriRule::Loose).map(Some).map_err(|why| refused(&why.to_string()))
+    Uri::parse(text, UriRule::Loose).map_err(|why| refused(&why.to_string()))
 }
 
 /// Ids in one list for each match policy.

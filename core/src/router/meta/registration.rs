@@ -1,7 +1,7 @@
 //! `wamp.registration.*` (spec: "Registration Meta API"), and Crossbar.io's `remove_callee`.
 
 use super::arguments::Arguments;
-use super::{Answer, Caller, Effect, Refusal, by_policy, match_option, reason};
+use super::{Answer, Caller, Effect, Refusal, by_policy, match_option, revocation_reason};
 use crate::id::{RegistrationId, SessionId};
 use crate::message::{Features, Revocation, Unregistered};
 use crate::router::dealer::Registration;
@@ -76,7 +76,7 @@ impl Router {
     pub(super) fn registration_remove_callee(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
         let registration: RegistrationId = args.required("registration")?;
         let callee: SessionId = args.required("callee")?;
-        let reason = reason(&mut args)?;
+        let reason = revocation_reason(&mut args)?;
         args.finish()?;
         self.registration_with(caller, registration)?;
         let (session, found) = self.session_of(caller, callee)?;

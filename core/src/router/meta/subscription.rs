@@ -1,7 +1,7 @@
 //! `wamp.subscription.*` (spec: "Subscriptions Meta API"), and Crossbar.io's `remove_subscriber`.
 
 use super::arguments::Arguments;
-use super::{Answer, Caller, Effect, Refusal, by_policy, match_option, reason};
+use super::{Answer, Caller, Effect, Refusal, by_policy, match_option, revocation_reason};
 use crate::id::{SessionId, SubscriptionId};
 use crate::message::{Features, Revocation, Unsubscribed};
 use crate::router::broker::Subscription;
@@ -76,7 +76,7 @@ impl Router {
     ) -> Result<Answer, Refusal> {
         let subscription: SubscriptionId = args.required("subscription")?;
         let subscriber: SessionId = args.required("subscriber")?;
-        let reason = reason(&mut args)?;
+        let reason = revocation_reason(&mut args)?;
         args.finish()?;
         self.subscription_with(caller, subscription)?;
         let (session, found) = self.session_of(caller, subscriber)?;
