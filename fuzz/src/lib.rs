@@ -4,9 +4,13 @@
 //! hands them what is in `corpus`, on a stable toolchain.
 
 pub mod codec;
+pub mod handshake;
+pub mod router;
 pub mod seeds;
 
 pub use codec::{decode, roundtrip, transcode};
+pub use handshake::handshake;
+pub use router::router_ops;
 pub use wampd_wire::fuzz::{rawsocket, server, websocket};
 
 /// A fuzz target: its name, which is also that of its directory in `corpus`, and its body.
@@ -17,6 +21,8 @@ pub const TARGETS: &[Target] = &[
     ("decode", decode),
     ("roundtrip", roundtrip),
     ("transcode", transcode),
+    ("handshake", handshake),
+    ("router_ops", router_ops),
     ("websocket", websocket),
     ("rawsocket", rawsocket),
     ("server", server),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wampd_core::codec::{DecodeLimits, Format, decode, encode};
 use wampd_core::message::Message;
 use wampd_core::time::Instant;
+use wampd_tests::ops::{Kind, Op};
 use wampd_tests::rng::Pcg;
 use wampd_wire::{Client, RawSocketOptions, Subprotocol, UpgradeRequest};
 
@@ -80,6 +81,8 @@ pub fn seeds() -> Vec<Seed> {
         ("decode", frames()),
         ("roundtrip", frames()),
         ("transcode", frames()),
+        ("handshake", handshake()),
+        ("router_ops", router_ops()),
         ("websocket", websocket()),
         ("rawsocket", rawsocket()),
         ("server", server()),
@@ -121,6 +124,129 @@ fn frames() -> Named {
         (format!("{name}-{format:?}").to_lowercase(), [&[selector(*format)][..], head, arguments, end].concat())
     });
     messages.chain(odd).collect()
+}
+
+/// Which of the two, then what [`wampd_tests::handshake`] reads: short ones that come to something.
+fn handshake() -> Named {
+    // Seed, link; one client with a proof; one ruling: when, what.
+    let agreement = |proof, when, what, fates: &[u8]| [&[0, 7, 0, 0, proof, 0, when, what][..], fates].concat();
+    let confusion = |when, what, acts: &[u8]| [&[1, 7, 1, 0, when, what][..], acts].concat();
+    let mut seeds = vec![
+        ("anonymous".to_owned(), agreement(0, 0, 0, &[])),
+        ("denied".to_owned(), agreement(0, 0, 3, &[])),
+        ("cra".to_owned(), agreement(3, 0, 4, &[])),
+        ("cra-wrong".to_owned(), agreement(4, 0, 4, &[])),
+        ("cra-salted".to_owned(), agreement(3, 0, 5, &[])),
+        ("ticket-cut-and-again".to_owned(), agreement(1, 0, 6, &[1, 0, 1, 0, 0, 2, 0, 9, 0, 3])),
+        ("riddle".to_owned(), agreement(5, 0, 7, &[])),
+        ("silence".to_owned(), agreement(0, 5, 0, &[])),
+        ("hello".to_owned(), confusion(0, 0, &[0, 0])),
+        ("hello-twice".to_owned(), confusion(0, 0, &[0, 0, 0, 0])),
+        ("answer-twice".to_owned(), confusion(0, 4, &[0, 0, 9, 2, 0, 50, 4, 4])),
+        ("garbage".to_owned(), confusion(0, 0, &[0, 0, 8])),
+        ("too-early".to_owned(), confusion(5, 0, &[7, 2, 0, 0])),
+    ];
+    let mut rng = Pcg::new(1);
+    seeds.extend((0..6).map(|n| {
+        let bytes = (0..40).map(|_| rng.below(256) as u8).collect();
+        (format!("random-{n}"), bytes)
+    }));
+    seeds
+}
+
+/// Configuration, then operations.
+fn router_ops() -> Named {
+    use Kind::*;
+    // `how` of Join: two roles that may do everything, of which the second announces call_canceling and progress.
+    const ANY: u8 = 0;
+    const ABLE: u8 = 0x20;
+    const ASKED: u8 = 4;
+    let script = |choice: u8, ops: &[(Kind, u8, u8, u8)]| {
+        let ops = ops.iter().flat_map(|&(kind, who, what, how)| Op::new(kind, who, what, how).bytes());
+        [choice].into_iter().chain(ops).collect::<Vec<u8>>()
+    };
+    let pair = [(Join, 0, 0, ANY), (Join, 1, 0, ABLE)];
+    let with = |choice, ops: &[(Kind, u8, u8, u8)]| script(choice, &[&pair[..], ops].concat());
+    let call = [(Register, 1, 0, 0), (Call, 0, 0, 1)];
+    [
+        ("call", with(1, &[call[0], call[1], (Yield, 1, 0, 1), (Yield, 1, 0, 0)])),
+        ("call-error", with(1, &[call[0], call[1], (Error, 1, 0, 0)])),
+        ("call-cancel-kill", with(1, &[call[0], call[1], (Cancel, 0, 0, 2), (Error, 1, 0, 0), (Yield, 1, 0, 0xf0)])),
+        ("call-cancel-skip", with(1, &[call[0], call[1], (Cancel, 0, 0, 1), (Yield, 1, 0, 0)])),
+        ("call-timeout", with(1, &[call[0], (Call, 0, 0, 0x12), (Wait, 0, 0, 3), (Yield, 1, 0, 0)])),
+        ("callee-gone", with(0, &[call[0], call[1], (Cut, 1, 0, 0)])),
+        ("caller-gone", with(0, &[call[0], call[1], (Goodbye, 0, 0, 0), (Yield, 1, 0, 0)])),
+        ("call-itself", with(1, &[(Register, 0, 0, 0), (Call, 0, 0, 0), (Yield, 0, 0, 0)])),
+        ("call-undeliverable", with(1, &[(Unable, 1, 0, 1), call[0], call[1], (Unable, 0, 0, 1), (Call, 0, 0, 0)])),
+        (
+            "shared",
+            with(1, &[(Register, 0, 0, 15), (Register, 1, 0, 15), call[1], call[1], call[1], (Unregister, 1, 0, 0)]),
+        ),
+        ("patterns", with(1, &[(Register, 1, 4, 1), (Register, 1, 5, 2), (Call, 0, 1, 0), (Call, 0, 0, 0)])),
+        ("publish", with(1, &[(Subscribe, 1, 0, 0), (Subscribe, 1, 4, 1), (Publish, 0, 0, 1), (Unsubscribe, 1, 0, 0)])),
+        (
+            "audience",
+            with(1, &[(Subscribe, 0, 0, 0), (Subscribe, 1, 0, 0), (Publish, 0, 0, 0x2a), (Publish, 1, 0, 0x10)]),
+        ),
+        (
+            "asked",
+            script(
+                1,
+                &[
+                    (Join, 2, 0, ASKED),
+                    (Subscribe, 2, 0, 0),
+                    (Publish, 2, 0, 1),
+                    (Call, 2, 0, 0),
+                    (DecideAction, 0, 0, 8),
+                    (DecideAction, 0, 0, 2),
+                    (Permit, 0, 0, 1),
+                    (Wait, 0, 0, 5),
+                ],
+            ),
+        ),
+        (
+            "asked-cancel",
+            script(1, &[(Join, 2, 0, ASKED), (Call, 2, 0, 0), (Call, 2, 0, 0), (Cancel, 2, 1, 0), (Cancel, 2, 0, 0)]),
+        ),
+        (
+            "handshake",
+            script(
+                2,
+                &[
+                    (Open, 0, 0, 0),
+                    (Hello, 0, 0, 0),
+                    (Decide, 0, 0, 4),
+                    (Authenticate, 0, 0, 0),
+                    (Open, 1, 0, 0),
+                    (Open, 2, 0, 0),
+                    (Open, 3, 0, 0),
+                    (Stale, 1, 0, 0),
+                    (Hello, 2, 0, 0),
+                    (Decide, 0, 1, 7),
+                    (Authenticate, 2, 0, 1),
+                ],
+            ),
+        ),
+        (
+            "narrow",
+            with(
+                3,
+                &[
+                    (Subscribe, 0, 5, 2),
+                    (Subscribe, 0, 6, 2),
+                    (Subscribe, 1, 0, 0),
+                    (Subscribe, 1, 1, 0),
+                    (Subscribe, 1, 11, 0),
+                ],
+            ),
+        ),
+        ("kill", with(1, &[call[0], call[1], (Kill, 1, 0, 0), (Garble, 1, 0, 0), (Goodbye, 1, 0, 0)])),
+        ("odd", with(1, &[(Odd, 0, 4, 0), (Odd, 1, 6, 0)])),
+        ("shut-down", with(1, &[call[0], call[1], (Open, 3, 0, 0), (ShutDown, 0, 0, 0), (Goodbye, 0, 0, 0)])),
+        ("congested", with(1, &[call[0], (Congest, 1, 0, 1), call[1], (Congest, 1, 0, 2)])),
+    ]
+    .map(|(name, data)| (name.to_owned(), data))
+    .into()
 }
 
 /// Choice of subprotocol and reading, cut, then frames: as a list to be written (0x80 in the choice), or as they are.

@@ -1,10 +1,15 @@
 //! Test harness: a router and its clients in memory, in simulated time, from a seed.
 
 pub mod answerer;
+pub mod books;
 pub mod codec;
 pub mod config;
+pub mod driver;
+pub mod feed;
+pub mod handshake;
 pub mod link;
 pub mod meta;
+pub mod ops;
 pub mod rng;
 pub mod script;
 pub mod sim;

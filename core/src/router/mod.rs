@@ -188,9 +188,10 @@ impl Router {
         }
     }
 
-    /// Bytes from a peer that are not a message: ABORT `wamp.error.protocol_violation`.
+    /// Bytes from a peer that are not a message: ABORT `wamp.error.protocol_violation`; ignored like all else if its
+    /// session is over and only GOODBYE is awaited.
     pub fn receive_invalid(&mut self, now: Instant, peer: PeerKey, error: DecodeError) {
-        if self.peers.get(peer).is_some() {
+        if self.peers.get(peer).is_some_and(|peer| !matches!(peer.state, State::AwaitGoodbye)) {
             self.violate(now, peer, Violation::Undecodable(error));
             self.publish_meta_events();
         }

@@ -1,0 +1,516 @@
+//! Sequences of operations on a router, written as bytes: what fuzzing and random tests make up.
+//!
+//! The first byte chooses the configuration; then each operation takes four bytes ([`Op`]). An operation that makes no
+//! sense in the state of things does nothing. To add one, append to [`Kind`] and to `Play::perform`, so that the bytes
+//! of the corpus keep their meaning as far as they can.
+
+use crate::answerer::{REALM, Ruling};
+use crate::books::{Asked, Books, Session, numbered};
+use crate::config::{ANYTHING, founding_realm};
+use crate::driver::{Driver, Input, Seen, Slot};
+use crate::handshake::sign;
+use core::time::Duration;
+use std::collections::VecDeque;
+use wampd_core::id::{RegistrationId, RequestId, SubscriptionId};
+use wampd_core::message::*;
+use wampd_core::router::{
+    ActionVerdict, AuthRequest, Congestion, DecisionId, Limits, Permissions, RequestIdCheck, RoleConfig, RouterConfig,
+    RouterStats,
+};
+use wampd_core::uri::{MatchPolicy, Uri, close};
+use wampd_core::value::Dict;
+
+/// How many peers there can be at a time.
+pub const SLOTS: usize = 6;
+
+/// The role whose every action is asked about.
+pub const ASKED: &str = "asked";
+
+/// An operation: what is done, by whom, with what, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Op {
+    /// What is done.
+    pub kind: Kind,
+    /// The slot, modulo [`SLOTS`].
+    pub who: u8,
+    /// Which URI, invocation, question...; what it is modulo depends on the state of things.
+    pub what: u8,
+    /// Options.
+    pub how: u8,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Kinds of operations.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Kind { $($(#[$doc])* $name,)* }
+
+        impl Kind {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+kinds! {
+    /// Attach, HELLO, and welcome at once, as a role that `how` chooses.
+    Join,
+    /// Attach.
+    Open,
+    /// HELLO, and nothing is decided yet.
+    Hello,
+    /// Answer the challenge, rightly or not.
+    Authenticate,
+    /// Decide a question about a peer, whether or not it is still asked.
+    Decide,
+    /// SUBSCRIBE
+    Subscribe,
+    /// UNSUBSCRIBE
+    Unsubscribe,
+    /// PUBLISH
+    Publish,
+    /// REGISTER
+    Register,
+    /// UNREGISTER
+    Unregister,
+    /// CALL
+    Call,
+    /// CANCEL
+    Cancel,
+    /// YIELD
+    Yield,
+    /// ERROR in answer to an invocation.
+    Error,
+    /// GOODBYE
+    Goodbye,
+    /// ABORT
+    Abort,
+    /// The transport is lost.
+    Cut,
+    /// The queue of bytes fills or drains.
+    Congest,
+    /// Time goes by.
+    Wait,
+    /// Decide a question about an action, whether or not it is still asked.
+    DecideAction,
+    /// A message that is wrong at any time, or at this.
+    Odd,
+    /// Bytes that are no message.
+    Garble,
+    /// An administrator ends the session.
+    Kill,
+    /// Messages with arguments can not be delivered any more, or again.
+    Unable,
+    /// A role gets other permissions.
+    Permit,
+    /// Input for a peer that is gone.
+    Stale,
+    /// The router shuts down, if `what` and `how` say so too: it ends everything.
+    ShutDown,
+}
+
+impl Op {
+    /// An operation of four numbers.
+    pub const fn new(kind: Kind, who: u8, what: u8, how: u8) -> Self {
+        Self { kind, who, what, how }
+    }
+
+    /// Any four bytes are an operation.
+    pub fn read([kind, who, what, how]: [u8; 4]) -> Self {
+        Self { kind: Kind::ALL[usize::from(kind) % Kind::ALL.len()], who, what, how }
+    }
+
+    /// The bytes that are read as this operation.
+    pub const fn bytes(self) -> [u8; 4] {
+        [self.kind as u8, self.who, self.what, self.how]
+    }
+}
+
+/// A configuration: bit 0 strict request ids, bit 1 limits so narrow that they are reached, the rest is the seed.
+pub fn config(choice: u8) -> RouterConfig {
+    let mut config = founding_realm();
+    for realm in &mut config.realms {
+        realm.roles.push(RoleConfig { name: ANYTHING.to_owned(), permissions: Permissions::all() });
+        realm.roles.push(RoleConfig { name: ASKED.to_owned(), permissions: Permissions::asked() });
+        realm.request_ids = if choice & 1 == 0 { RequestIdCheck::Warn } else { RequestIdCheck::Strict };
+    }
+    if choice & 2 != 0 {
+        config.limits = Limits {
+            max_peers: 5,
+            max_joining_peers: 2,
+            max_held_requests: 2,
+            max_cached_verdicts: 1,
+            max_challenges: 2,
+            max_subscriptions_per_session: 2,
+            max_registrations_per_session: 2,
+            max_calls_in_flight: 2,
+            max_invocations_in_flight: 2,
+            max_uri_length: 20,
+            max_wildcard_shapes: 1,
+            ..config.limits
+        };
+    }
+    config
+}
+
+/// URIs and patterns, among them such as are allowed to nobody.
+pub const URIS: &[&str] = &[
+    "com.a",
+    "com.a.b",
+    "com.example.add2",
+    "com.example.topic2",
+    "com.",
+    "com..b",
+    "com.a.",
+    "",
+    "com.foobar.topic1",
+    "wamp.session.count",
+    "no uri",
+    "com.a.uri.longer.than.20.bytes",
+];
+
+/// Plays operations; `observe` is shown each input, with the state of things after it and what it led to. In the end
+/// all that is open is answered, everybody leaves, and nothing may be left.
+///
+/// Returns the router's counters.
+///
+/// # Panics
+/// The router broke a promise.
+pub fn play(data: &[u8], mut observe: impl FnMut(&Driver, &Input, &[Seen])) -> RouterStats {
+    let (&choice, data) = data.split_first().unwrap_or((&0, &[]));
+    let mut play = Play::new(choice, &mut observe);
+    let (ops, _) = data.as_chunks::<4>();
+    for op in ops {
+        play.perform(Op::read(*op));
+    }
+    play.finish();
+    play.driver.router.stats()
+}
+
+struct Play<'a> {
+    driver: Driver,
+    /// Questions that were asked, the last ones; most of them are decided already.
+    questions: VecDeque<AuthRequest>,
+    actions: VecDeque<DecisionId>,
+    /// Numbers publications and calls.
+    number: u64,
+    observe: &'a mut dyn FnMut(&Driver, &Input, &[Seen]),
+}
+
+/// How many questions are remembered.
+const REMEMBERED: usize = 8;
+
+impl<'a> Play<'a> {
+    fn new(choice: u8, observe: &'a mut dyn FnMut(&Driver, &Input, &[Seen])) -> Self {
+        let driver = Driver::new(u64::from(choice >> 2), config(choice), SLOTS);
+        Self { driver, questions: VecDeque::new(), actions: VecDeque::new(), number: 0, observe }
+    }
+
+    fn apply(&mut self, input: Input) {
+        let seen = self.driver.apply(input.clone());
+        for seen in &seen {
+            match seen {
+                Seen::Asked(_, request) => self.questions.push_back(AuthRequest::clone(request)),
+                Seen::AskedAction(request) => self.actions.push_back(request.id),
+                Seen::Told(..) | Seen::Missed(..) | Seen::Closed(..) => {}
+            }
+        }
+        self.questions.drain(..self.questions.len().saturating_sub(REMEMBERED));
+        self.actions.drain(..self.actions.len().saturating_sub(REMEMBERED));
+        (self.observe)(&self.driver, &input, &seen);
+    }
+
+    fn say(&mut self, slot: Slot, message: impl Into<Message>) {
+        self.apply(Input::Say(slot, message.into()));
+    }
+
+    fn perform(&mut self, op: Op) {
+        let slot = usize::from(op.who) % SLOTS;
+        match op.kind {
+            Kind::Join => self.join(slot, op.how),
+            Kind::Open => self.apply(Input::Open(slot)),
+            Kind::Hello => {
+                let realm = [Some(REALM), Some(Uri::from("nowhere")), None][usize::from(op.what) % 3].clone();
+                self.say(slot, hello(realm, op.how));
+            }
+            Kind::Authenticate => {
+                let signature = answer(self.driver.books(slot), op.how & 1 == 0);
+                self.say(slot, Authenticate { signature, extra: Dict::new() });
+            }
+            Kind::Decide => {
+                let Some(request) = nth(self.questions.iter(), op.what) else { return };
+                let ruling = Ruling::ALL[usize::from(op.how) % Ruling::ALL.len()];
+                let verdict = ruling.verdict(request, role(op.how >> 3));
+                self.apply(Input::Decide(request.id, verdict));
+            }
+            Kind::Congest => {
+                let level = [Congestion::Clear, Congestion::Soft, Congestion::Hard][usize::from(op.how) % 3];
+                self.apply(Input::Congest(slot, level));
+            }
+            Kind::Wait => {
+                let millis = [0, 1, 10, 1_000, 6_000, 20_000][usize::from(op.how) % 6];
+                self.apply(Input::Wait(Duration::from_millis(millis)));
+            }
+            Kind::DecideAction => {
+                let Some(&id) = nth(self.actions.iter(), op.what) else { return };
+                self.apply(Input::DecideAction(id, action_verdict(op.how)));
+            }
+            Kind::Cut => self.apply(Input::Cut(slot)),
+            Kind::Garble => self.apply(Input::Garble(slot)),
+            Kind::Kill => self.apply(Input::Kill(slot)),
+            Kind::Unable => self.apply(Input::Unable(slot, op.how & 1 != 0)),
+            Kind::Permit => {
+                let permissions = if op.how & 1 == 0 { Permissions::asked() } else { Permissions::none() };
+                self.apply(Input::Permit(REALM, ASKED, permissions));
+            }
+            Kind::Stale => self.apply(Input::Stale(slot, odd(op.what))),
+            Kind::ShutDown if op.what == op.how => self.apply(Input::ShutDown),
+            Kind::ShutDown => {}
+            Kind::Goodbye => {
+                let reason = if op.how & 1 == 0 { close::NORMAL } else { close::CLOSE_REALM };
+                self.say(slot, Goodbye { details: Dict::new(), reason });
+            }
+            Kind::Abort => self.say(slot, Abort::default()),
+            Kind::Odd => self.say(slot, odd(op.what)),
+            _ => self.request(slot, op),
+        }
+    }
+
+    /// What only an open session can do.
+    fn request(&mut self, slot: Slot, op: Op) {
+        let Some(session) = self.driver.books(slot).session() else { return };
+        // Now and then an id that leaves one out.
+        let request = if op.how == 0xff { session.next_request.next() } else { session.next_request };
+        let uri = Uri::from(URIS[usize::from(op.what) % URIS.len()]);
+        let number = self.number;
+        self.number += 1;
+        let message: Message = match op.kind {
+            Kind::Subscribe => {
+                let options = SubscribeOptions { matching: matching(op.how), ..SubscribeOptions::default() };
+                Subscribe { request, options, topic: uri }.into()
+            }
+            Kind::Unsubscribe => {
+                let unknown = SubscriptionId::new(1 + u64::from(op.what)).expect("above 0");
+                let subscription = nth(session.subscriptions.iter(), op.what).copied().unwrap_or(unknown);
+                Unsubscribe { request, subscription }.into()
+            }
+            Kind::Publish => {
+                let options = self.publish_options(op.how);
+                Publish { request, options, topic: uri, payload: numbered(slot, number) }.into()
+            }
+            Kind::Register => Register { request, options: register_options(op.how), procedure: uri }.into(),
+            Kind::Unregister => {
+                let unknown = RegistrationId::new(1 + u64::from(op.what)).expect("above 0");
+                let registration = nth(session.registrations.iter(), op.what).copied().unwrap_or(unknown);
+                Unregister { request, registration }.into()
+            }
+            Kind::Call => {
+                // Now and then the id of a call in flight.
+                let request = if op.how == 0xfe { nth(calls(session), op.what).unwrap_or(request) } else { request };
+                Call { request, options: call_options(op.how), procedure: uri, payload: numbered(0, number) }.into()
+            }
+            Kind::Cancel => {
+                let Some(request) = nth(calls(session), op.what) else { return };
+                Cancel { request, options: CancelOptions { mode: cancel_mode(op.how) } }.into()
+            }
+            Kind::Yield | Kind::Error => return self.answer(slot, op),
+            _ => return,
+        };
+        self.say(slot, message);
+    }
+
+    fn answer(&mut self, slot: Slot, op: Op) {
+        let Some(session) = self.driver.books(slot).session() else { return };
+        let open = nth(session.invocations.iter(), op.what).map(|(request, open)| (*request, open.clone()));
+        // With nothing open: now and then an answer that comes twice, or to nothing.
+        if open.is_none() && op.how < 0xf0 {
+            return;
+        }
+        let request = open.as_ref().map_or(RequestId::FIRST, |(request, _)| *request);
+        let payload = open.as_ref().map_or_else(Payload::empty, |(_, open)| open.payload.clone());
+        let message = if op.kind == Kind::Yield {
+            // Progress that nobody asked for must not reach the caller.
+            let options = YieldOptions { progress: op.how & 3 == 1, ..YieldOptions::default() };
+            Yield { request, options, payload }.into()
+        } else {
+            let error = Uri::from("com.error");
+            Message::from(Error { request_type: RequestType::Invocation, request, pass_thru: None, error, payload })
+        };
+        self.say(slot, message);
+    }
+
+    fn join(&mut self, slot: Slot, how: u8) {
+        self.apply(Input::Open(slot));
+        if !matches!(self.driver.books(slot), Books::Idle) {
+            return;
+        }
+        self.questions.clear();
+        self.say(slot, hello(Some(REALM), how));
+        let Some(request) = self.questions.back() else { return };
+        let verdict = Ruling::Welcome.verdict(request, role(how));
+        self.apply(Input::Decide(request.id, verdict));
+    }
+
+    fn publish_options(&self, how: u8) -> PublishOptions {
+        let session = |slot: Slot| self.driver.books(slot).session().map(|session| session.id);
+        let audience = match how >> 4 & 7 {
+            1 => Some(Audience { exclude: session(0).into_iter().collect(), ..Audience::default() }),
+            2 => Some(Audience {
+                eligible: Some(self.driver.slots().filter_map(session).take(2).collect()),
+                ..Audience::default()
+            }),
+            3 => Some(Audience { eligible: Some(Vec::new()), ..Audience::default() }),
+            4 => Some(Audience { exclude_authrole: vec![ANYTHING.to_owned()], ..Audience::default() }),
+            5 => Some(Audience { eligible_authrole: Some(vec![ASKED.to_owned()]), ..Audience::default() }),
+            6 => Some(Audience { eligible_authid: Some(vec!["peer2".to_owned()]), ..Audience::default() }),
+            7 => Some(Audience { exclude_authid: vec!["peer1".to_owned()], ..Audience::default() }),
+            _ => None,
+        };
+        PublishOptions {
+            acknowledge: how & 1 != 0,
+            exclude_me: (how & 2 != 0).then_some(how & 4 != 0),
+            disclose_me: how & 8 != 0,
+            audience: audience.map(Box::new),
+            ..PublishOptions::default()
+        }
+    }
+
+    /// Everything that is open is answered, everybody leaves, and nothing is left.
+    fn finish(&mut self) {
+        for slot in self.driver.slots() {
+            self.apply(Input::Unable(slot, false));
+            self.apply(Input::Congest(slot, Congestion::Clear));
+        }
+        // Each round answers what is open, and waits longer than any question is open, which makes way for what was held
+        // behind it. There can not be more of that than there were operations.
+        for _ in 0..=self.number {
+            if self.is_at_rest() {
+                break;
+            }
+            self.apply(Input::Wait(Duration::from_secs(20)));
+            for slot in self.driver.slots() {
+                self.perform(Op::new(Kind::Yield, slot as u8, 0, 0));
+            }
+        }
+        for slot in self.driver.slots() {
+            let waiting = self.driver.books(slot).session().map_or(0, |session| session.asked.len());
+            assert_eq!(waiting, 0, "{slot} waits for an answer: {:?}", self.driver.books(slot));
+        }
+        for slot in self.driver.slots() {
+            match slot % 3 {
+                0 => self.apply(Input::Cut(slot)),
+                1 => self.say(slot, Abort::default()),
+                _ => self.say(slot, Goodbye { details: Dict::new(), reason: close::NORMAL }),
+            }
+        }
+        self.apply(Input::Wait(Duration::from_secs(60)));
+        for slot in self.driver.slots() {
+            assert!(!self.driver.is_attached(slot), "{slot} did not say HELLO again in time");
+        }
+        let stats = self.driver.router.stats();
+        assert_eq!((stats.peers, stats.joining, stats.sessions, stats.undecided), (0, 0, 0, 0), "{stats:?}");
+        assert_eq!((stats.subscriptions, stats.registrations, stats.calls_in_flight, stats.timers), (0, 0, 0, 0));
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let mut sessions = self.driver.slots().filter_map(|slot| self.driver.books(slot).session());
+        sessions.all(|session| session.invocations.is_empty() && session.asked.is_empty())
+    }
+}
+
+fn nth<T>(items: impl Iterator<Item = T> + Clone, what: u8) -> Option<T> {
+    let count = items.clone().count();
+    (count > 0).then(|| items.into_iter().nth(usize::from(what) % count)).flatten()
+}
+
+fn calls(session: &Session) -> impl Iterator<Item = RequestId> + Clone {
+    let calls = session.asked.iter().filter(|(_, asked)| matches!(asked, Asked::Call { .. }));
+    calls.map(|(request, _)| *request)
+}
+
+fn role(how: u8) -> &'static str {
+    [ANYTHING, ANYTHING, ANYTHING, ANYTHING, ASKED, ASKED, ANYTHING, "frontend"][usize::from(how) % 8]
+}
+
+fn matching(how: u8) -> MatchPolicy {
+    [MatchPolicy::Exact, MatchPolicy::Prefix, MatchPolicy::Wildcard][usize::from(how) % 3]
+}
+
+fn cancel_mode(how: u8) -> Option<CancelMode> {
+    [None, Some(CancelMode::Skip), Some(CancelMode::Kill), Some(CancelMode::KillNoWait)][usize::from(how) % 4]
+}
+
+/// HELLO; the upper bits choose what is announced.
+fn hello(realm: Option<Uri>, how: u8) -> Hello {
+    let callee = [
+        Features::NONE,
+        Features::CALL_CANCELING,
+        Features::CALL_CANCELING | Features::PROGRESSIVE_CALL_RESULTS,
+        Features::PROGRESSIVE_CALL_RESULTS,
+    ][usize::from(how >> 4) % 4];
+    let any = (how != 0xff).then_some(Features::NONE);
+    let roles = ClientRoles { caller: any, callee: any.map(|_| callee), publisher: any, subscriber: any };
+    let authid = Some(format!("peer{}", how >> 6));
+    Hello { realm, details: HelloDetails { roles, authid, ..HelloDetails::default() } }
+}
+
+fn answer(books: &Books, rightly: bool) -> String {
+    let secret = if rightly { "secret" } else { "wrong" };
+    match books {
+        Books::Challenged(_, challenge) if challenge.method == "wampcra" => sign(&challenge.extra, secret),
+        _ => secret.to_owned(),
+    }
+}
+
+fn action_verdict(how: u8) -> ActionVerdict {
+    let cache = (how & 8 != 0).then_some(Duration::from_secs(5));
+    match how % 4 {
+        0 | 1 => ActionVerdict::Allow { disclose: how % 4 == 1, cache },
+        2 => ActionVerdict::Deny { cache },
+        _ => ActionVerdict::Failed { message: "broken".to_owned() },
+    }
+}
+
+fn register_options(how: u8) -> RegisterOptions {
+    use InvocationPolicy::*;
+    RegisterOptions {
+        matching: matching(how),
+        invoke: [RoundRobin, Single, First, Last, Random][usize::from(how / 3) % 5],
+        concurrency: [None, Some(1), Some(2)][usize::from(how / 15) % 3],
+        ..RegisterOptions::default()
+    }
+}
+
+fn call_options(how: u8) -> CallOptions {
+    CallOptions {
+        receive_progress: how & 1 != 0,
+        timeout: (how & 2 != 0).then_some(u64::from(how >> 4) * 100),
+        disclose_me: how & 4 != 0,
+        ..CallOptions::default()
+    }
+}
+
+/// Messages that a router never wants, or not from everybody at any time.
+fn odd(what: u8) -> Message {
+    let request = RequestId::FIRST;
+    let uri = || Uri::from("com.a");
+    match what % 9 {
+        0 => ChallengeMessage::default().into(),
+        1 => Hello::default().into(),
+        2 => Authenticate::default().into(),
+        3 => Subscribed { request, subscription: SubscriptionId::new(1).expect("above 0") }.into(),
+        4 => Yield {
+            request: RequestId::new(1 << 50).expect("in range"),
+            options: YieldOptions::default(),
+            payload: Payload::empty(),
+        }
+        .into(),
+        5 => {
+            Error { request_type: RequestType::Call, request, pass_thru: None, error: uri(), payload: Payload::empty() }
+                .into()
+        }
+        6 => Cancel { request: RequestId::new(1 << 50).expect("in range"), options: CancelOptions::default() }.into(),
+        7 => CallResult { request, details: ResultDetails::default(), payload: Payload::empty() }.into(),
+        _ => Interrupt { request, options: InterruptOptions::default() }.into(),
+    }
+}

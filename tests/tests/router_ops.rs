@@ -1,0 +1,104 @@
+//! Random operations on a router: see [`wampd_tests::ops`] for what they are, [`wampd_tests::driver`] and
+//! [`wampd_tests::books`] for what is checked after each.
+
+use wampd_tests::ops::{Kind, Op, SLOTS, play};
+use wampd_tests::rng::Pcg;
+
+/// Operations in which sessions live long enough for something to happen.
+fn random(seed: u64) -> Vec<u8> {
+    use Kind::*;
+    let mut rng = Pcg::new(seed);
+    // One world in four is about joining; in the others sessions live long enough for something to happen.
+    let usual: &[Kind] = if seed.is_multiple_of(4) {
+        &[Open, Hello, Hello, Decide, Decide, Authenticate, Authenticate, Goodbye, Wait]
+    } else {
+        &[
+            Subscribe,
+            Publish,
+            Publish,
+            Register,
+            Register,
+            Call,
+            Call,
+            Call,
+            Call,
+            Yield,
+            Yield,
+            Yield,
+            Error,
+            Cancel,
+            Wait,
+            DecideAction,
+            DecideAction,
+            Unsubscribe,
+            Unregister,
+            Join,
+            Join,
+        ]
+    };
+    let mut byte = |bound: usize| rng.index(bound) as u8;
+    let mut data = vec![byte(256)];
+    for _ in 0..byte(256) {
+        let any = byte(15) == 0;
+        let kinds = if any { Kind::ALL } else { usual };
+        let kind = kinds[usize::from(byte(kinds.len()))];
+        // Mostly few URIs, so that those who publish and call meet those who subscribe and register.
+        let what = byte(if any { 256 } else { 3 });
+        data.extend(Op::new(kind, byte(SLOTS), what, byte(256)).bytes());
+    }
+    data
+}
+
+fn fails(data: &[u8]) -> bool {
+    std::panic::catch_unwind(|| play(data, |_, _, _| ())).is_err()
+}
+
+/// Leaves out operations as long as it still fails.
+fn shrunk(mut data: Vec<u8>) -> Vec<u8> {
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut at = data.len() - 4;
+    while at > 0 {
+        let mut shorter = data.clone();
+        shorter.drain(at..at + 4);
+        if fails(&shorter) {
+            data = shorter;
+        }
+        at = at.saturating_sub(4);
+    }
+    drop(std::panic::take_hook());
+    data
+}
+
+#[test]
+fn nothing_shakes_the_router() {
+    let mut reached = [0; 13];
+    for seed in 0..3_000 {
+        let data = random(seed);
+        if fails(&data) {
+            let data = shrunk(data);
+            let ops: Vec<_> = data[1..].as_chunks::<4>().0.iter().map(|op| format!("{:?}", Op::read(*op))).collect();
+            eprintln!("seed {seed}, configuration {}:\n{}", data[0], ops.join("\n"));
+            play(&data, |_, input, seen| eprintln!("{input:?}\n    {seen:?}"));
+            unreachable!("it fails");
+        }
+        let stats = play(&data, |_, _, _| ());
+        let counters = [
+            stats.joined,
+            stats.refused,
+            stats.violations,
+            stats.timeouts,
+            stats.slow_consumers,
+            stats.joining_dropped,
+            stats.events,
+            stats.calls,
+            stats.late_answers,
+            stats.undeliverable,
+            stats.denied,
+            stats.limited,
+            stats.stale_decisions,
+        ];
+        reached.iter_mut().zip(counters).for_each(|(total, count)| *total += count);
+    }
+    // It would prove little if it did not go everywhere, often.
+    assert!(reached.iter().all(|&count| count > 100), "{reached:?}");
+}
