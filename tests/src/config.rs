@@ -7,9 +7,13 @@ use wampd_core::uri::{MatchPolicy, Uri};
 /// A role that may do everything.
 pub const ANYTHING: &str = "anything";
 
-/// One realm, with one role that may do everything; request ids are checked strictly.
+/// A role whose permissions are asked for each time.
+pub const ASKED: &str = "asked";
+
+/// One realm, with one role that may do everything, and one that is asked about; request ids are checked strictly.
 pub fn open_realm() -> RouterConfig {
-    realm(vec![RoleConfig { name: ANYTHING.to_owned(), permissions: Permissions::all() }])
+    let role = |name: &str, permissions| RoleConfig { name: name.to_owned(), permissions };
+    realm(vec![role(ANYTHING, Permissions::all()), role(ASKED, Permissions::asked())])
 }
 
 /// The realm of the founding scenario with its two roles.

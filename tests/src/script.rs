@@ -12,10 +12,10 @@
 //! In the end everybody leaves, and the router holds nothing.
 
 use crate::answerer::{REALM, Ruling, moody};
-use crate::config::{ANYTHING, open_realm};
+use crate::config::{ANYTHING, ASKED, open_realm};
 use crate::link::Wire;
 use crate::rng::Pcg;
-use crate::sim::{Answerer, EndId, Sim, Told};
+use crate::sim::{Answerer, Authorizer, EndId, Sim, Told};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use wampd_core::client::{Client, ClientConfig, ClientEvent, Credential, Side};
@@ -23,7 +23,7 @@ use wampd_core::id::{RegistrationId, RequestId, SubscriptionId};
 use wampd_core::message::{
     CallOptions, CancelMode, InvocationPolicy, Payload, PublishOptions, RegisterOptions, SubscribeOptions, YieldOptions,
 };
-use wampd_core::router::{Congestion, LinkInfo};
+use wampd_core::router::{ActionVerdict, Congestion, LinkInfo};
 use wampd_core::time::Instant;
 use wampd_core::uri::{MatchPolicy, Uri, close, error};
 use wampd_core::value::{Dict, Value};
@@ -54,6 +54,7 @@ pub fn run(script: Script) -> Sim {
     let mut rng = Pcg::new(script.seed);
     let delay = Duration::from_micros(rng.below(5_000));
     let mut sim = Sim::new(rng.below(u64::MAX), open_realm(), delay, answerer(script.faults));
+    sim.authorize_by(authorizer(script.faults));
     let mut apps = Apps { rng, of: Vec::new(), published: 0 };
     for n in 0..script.clients {
         let wire = script.wire.unwrap_or(Wire::ALL[n % Wire::ALL.len()]);
@@ -70,16 +71,42 @@ pub fn run(script: Script) -> Sim {
     sim
 }
 
-/// With faults, about half of those who ask are let in.
+/// With faults, about half of those who ask are let in. Every third is of a role that is asked about.
 fn answerer(faults: bool) -> Answerer {
     let mut rulings = vec![Ruling::Welcome, Ruling::Cra, Ruling::SaltedCra, Ruling::Ticket];
+    let role = |rng: &mut Pcg| if rng.one_in(3) { ASKED } else { ANYTHING };
     if faults {
         rulings.extend(Ruling::ALL);
-        return moody(rulings, ANYTHING);
+        let (mut asked, mut others) = (moody(rulings.clone(), ASKED), moody(rulings, ANYTHING));
+        return Box::new(move |request, rng| {
+            let answerer = if role(rng) == ASKED { &mut asked } else { &mut others };
+            answerer(request, rng)
+        });
     }
     Box::new(move |request, rng| {
         let ruling = rulings[rng.index(rulings.len())];
-        vec![(Duration::from_micros(rng.below(500)), ruling.verdict(request, ANYTHING))]
+        let role = role(rng);
+        vec![(Duration::from_micros(rng.below(500)), ruling.verdict(request, role))]
+    })
+}
+
+/// Without faults everything is allowed, but not at once.
+fn authorizer(faults: bool) -> Authorizer {
+    Box::new(move |_, rng| {
+        let cache = rng.one_in(3).then(|| Duration::from_micros(rng.below(20_000)));
+        let after = Duration::from_micros(rng.below(3_000));
+        let allow = ActionVerdict::Allow { disclose: rng.one_in(2), cache };
+        if !faults {
+            return vec![(after, allow)];
+        }
+        match rng.below(12) {
+            0 => vec![],
+            1 => vec![(Duration::from_secs(rng.below(30)), allow)],
+            2 => vec![(Duration::ZERO, ActionVerdict::Deny { cache }), (after, allow)],
+            3 => vec![(after, ActionVerdict::Failed { message: "no".to_owned() })],
+            4 => vec![(Duration::ZERO, allow)],
+            _ => vec![(after, allow)],
+        }
     })
 }
 
@@ -266,11 +293,8 @@ impl Apps {
         assert!(answered.is_ok() || !sim.get(id).is_joined(), "an open invocation can be answered");
     }
 
-    /// Everybody answers what is open; then everybody leaves.
-    fn finish(&mut self, sim: &mut Sim) {
-        for id in sim.ends() {
-            sim.congest(id, Congestion::Clear);
-        }
+    /// Everybody answers what is open.
+    fn answer_all(&mut self, sim: &mut Sim) {
         sim.settle(BOUND, |sim, id, told| self.told(sim, id, told));
         while self.of.iter().enumerate().any(|(n, app)| !app.open.is_empty() && sim.get(EndId(n)).is_joined()) {
             for id in sim.ends() {
@@ -278,8 +302,18 @@ impl Apps {
             }
             sim.settle(BOUND, |sim, id, told| self.told(sim, id, told));
         }
-        // Longer than every deadline.
-        sim.run_for(Duration::from_secs(120), BOUND, |sim, id, told| self.told(sim, id, told));
+    }
+
+    /// Everybody answers what is open; then everybody leaves.
+    fn finish(&mut self, sim: &mut Sim) {
+        for id in sim.ends() {
+            sim.congest(id, Congestion::Clear);
+        }
+        self.answer_all(sim);
+        // Longer than every deadline: of as many requests as can be held, each may be asked about in vain.
+        sim.run_for(Duration::from_secs(1_200), BOUND, |sim, id, told| self.told(sim, id, told));
+        // Calls that were held until then.
+        self.answer_all(sim);
         for (n, app) in self.of.iter().enumerate() {
             assert!(app.waiting.is_empty(), "{n} waits for {:?}\n{}", app.waiting, sim.tail());
         }

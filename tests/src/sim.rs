@@ -16,8 +16,8 @@ use wampd_core::client::{Client, ClientConfig, ClientEvent, ClientOutput};
 use wampd_core::codec::{Format, encode};
 use wampd_core::message::{ChallengeMessage, Message, Welcome};
 use wampd_core::router::{
-    AuthRequest, AuthVerdict, CloseReason, Congestion, DecisionId, LinkInfo, Output, PeerKey, Router, RouterConfig,
-    Undeliverable,
+    ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, CloseReason, Congestion, DecisionId, LinkInfo, Output,
+    PeerKey, Router, RouterConfig, Undeliverable,
 };
 use wampd_core::time::{Instant, UnixTime};
 
@@ -26,6 +26,9 @@ pub const BEGINNING: UnixTime = UnixTime(1_767_225_600_000_000);
 
 /// Decides who may join: verdicts, each after a delay. None at all: silence.
 pub type Answerer = Box<dyn FnMut(&AuthRequest, &mut Pcg) -> Vec<(Duration, AuthVerdict)>>;
+
+/// Decides who may act, for roles that are asked about: verdicts, each after a delay. None at all: silence.
+pub type Authorizer = Box<dyn FnMut(&ActionRequest, &mut Pcg) -> Vec<(Duration, ActionVerdict)>>;
 
 /// A client or a bare peer of a [`Sim`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,11 +58,17 @@ pub struct Sim {
     rng: Pcg,
     delay: Duration,
     answerer: Answerer,
+    authorizer: Option<Authorizer>,
     ends: Vec<End>,
     peers: BTreeMap<PeerKey, EndId>,
-    verdicts: BTreeMap<(Instant, u64), (DecisionId, AuthVerdict)>,
+    verdicts: BTreeMap<(Instant, u64), (DecisionId, Verdict)>,
     asked: u64,
     told: VecDeque<(EndId, Told)>,
+}
+
+enum Verdict {
+    Join(AuthVerdict),
+    Act(ActionVerdict),
 }
 
 struct End {
@@ -98,6 +107,7 @@ impl Sim {
             rng,
             delay,
             answerer,
+            authorizer: None,
             ends: Vec::new(),
             peers: BTreeMap::new(),
             verdicts: BTreeMap::new(),
@@ -113,6 +123,11 @@ impl Sim {
         let events = sim.events();
         assert!(events.len() == N && ids.iter().all(|id| sim.get(*id).is_joined()), "{events:?}");
         (sim, ids)
+    }
+
+    /// Who decides on the actions of roles that are asked about.
+    pub fn authorize_by(&mut self, authorizer: Authorizer) {
+        self.authorizer = Some(authorizer);
     }
 
     // ---- the ends ----
@@ -316,7 +331,11 @@ impl Sim {
             Due::Down(id) => self.deliver_down(id),
             Due::Verdict(key) => {
                 if let Some((id, verdict)) = self.verdicts.remove(&key) {
-                    let _ = self.router.decide_auth(self.now, id, verdict);
+                    // A verdict that is late, or the second, is stale.
+                    let _ = match verdict {
+                        Verdict::Join(verdict) => self.router.decide_auth(self.now, id, verdict),
+                        Verdict::Act(verdict) => self.router.decide_action(self.now, id, verdict),
+                    };
                     self.drain_router();
                 }
             }
@@ -438,7 +457,14 @@ impl Sim {
                     assert!(self.peers.contains_key(&request.peer), "a question about a peer that is gone");
                     for (delay, verdict) in (self.answerer)(&request, &mut self.rng) {
                         self.asked += 1;
-                        self.verdicts.insert((self.now.after(delay), self.asked), (request.id, verdict));
+                        self.verdicts.insert((self.now.after(delay), self.asked), (request.id, Verdict::Join(verdict)));
+                    }
+                }
+                Output::Authorize(request) => {
+                    let authorizer = self.authorizer.as_mut().expect("an authorizer, where a role needs one");
+                    for (delay, verdict) in authorizer(&request, &mut self.rng) {
+                        self.asked += 1;
+                        self.verdicts.insert((self.now.after(delay), self.asked), (request.id, Verdict::Act(verdict)));
                     }
                 }
                 Output::Close { peer, reason } => self.close_down(peer, reason),

@@ -24,6 +24,8 @@ fn run_all(usual: core::ops::Range<u64>, script: impl Fn(u64) -> Script) -> wamp
         total.late_answers += stats.late_answers;
         total.refused += stats.refused;
         total.slow_consumers += stats.slow_consumers;
+        total.denied += stats.denied;
+        total.stale_decisions += stats.stale_decisions;
     }
     total
 }
@@ -31,10 +33,11 @@ fn run_all(usual: core::ops::Range<u64>, script: impl Fn(u64) -> Script) -> wamp
 #[test]
 fn worlds_in_which_everything_goes_wrong() {
     let total =
-        run_all(0..300, |seed| Script { seed, clients: 2 + seed as usize % 5, acts: 250, faults: true, wire: None });
+        run_all(0..350, |seed| Script { seed, clients: 2 + seed as usize % 5, acts: 250, faults: true, wire: None });
     // The worlds would prove little if nothing happened in them.
     assert!(total.joined > 1_500 && total.refused > 500 && total.events > 4_000 && total.calls > 2_500, "{total:?}");
     assert!(total.late_answers > 500 && total.slow_consumers > 100, "{total:?}");
+    assert!(total.denied > 100 && total.stale_decisions > 500, "{total:?}");
 }
 
 #[test]

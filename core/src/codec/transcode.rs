@@ -6,10 +6,11 @@ use super::decode::MAX_DEPTH;
 use super::encode::write_tail;
 use super::json::{JsonReader, unescape};
 use super::msgpack::MsgPackReader;
+use super::options::{Entries, WriteOptions};
 use super::reader::{Open, Reader, Token};
 use super::writer::Writer;
 use super::{DecodeError, Format, TranscodeError};
-use crate::message::{Payload, Repr, Shape};
+use crate::message::{Message, Payload, Repr, Shape};
 use crate::value::{Dict, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -111,6 +112,29 @@ pub(crate) fn payload_values(payload: &Payload) -> Result<(Vec<Value>, Dict), De
         Format::Json => tail_values(JsonReader::new(&JsonReader::check(tail.clone())?), shape),
         Format::Cbor => tail_values(CborReader::new(tail), shape),
         Format::MsgPack => tail_values(MsgPackReader::new(tail), shape),
+    }
+}
+
+/// The options of a request with the names and values that they have on the wire; empty for other messages.
+pub(crate) fn request_options(request: &Message) -> Dict {
+    match request {
+        Message::Call(call) => options_dict(&call.options),
+        Message::Publish(publish) => options_dict(&publish.options),
+        Message::Subscribe(subscribe) => options_dict(&subscribe.options),
+        Message::Register(register) => options_dict(&register.options),
+        _ => Dict::new(),
+    }
+}
+
+fn options_dict(options: &impl WriteOptions) -> Dict {
+    let mut bytes = Vec::new();
+    let mut writer = CborWriter::new(&mut bytes);
+    let mut entries = Entries::new(&mut writer);
+    let written = options.write(&mut entries).and_then(|()| entries.close());
+    match written.map(|()| CborReader::new(&Bytes::from(bytes)).value(MAX_DEPTH)) {
+        Ok(Ok(Value::Dict(dict))) => dict,
+        // Options are strings, numbers and lists of them: CBOR carries them all.
+        _ => Dict::new(),
     }
 }
 

@@ -11,31 +11,77 @@ use super::permission::{Action, Decision};
 use super::realm::Role;
 use super::session::Session;
 use super::{DecisionId, PeerKey, Router};
-use crate::message::{Cancel, Message, RequestType};
+use crate::codec::request_options;
+use crate::message::{
+    CallOptions, Cancel, Message, Publish, PublishOptions, RegisterOptions, RequestType, SubscribeOptions,
+};
 use crate::time::Instant;
 use crate::uri::{MatchPolicy, Uri, UriRule, error};
-use crate::value::{Dict, Value};
 use std::collections::VecDeque;
 
 /// A request that waits for a verdict, and those that came after it.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) decision: DecisionId,
+    /// [`Realm::role_changes`](super::realm::Realm::role_changes) when it was asked.
+    role_changes: u64,
     pub(crate) request: Message,
     pub(crate) held: VecDeque<Message>,
 }
 
 /// A verdict on an action, kept for the session that it was given for: nobody else can profit from it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct CachedVerdict {
+    /// The options that were asked about.
+    options: Options,
     decision: Decision,
     until: Instant,
     /// [`Realm::role_changes`](super::realm::Realm::role_changes) when it was given.
     role_changes: u64,
 }
 
-/// What is asked for, as far as a verdict depends on it.
+/// What is asked for, but for the options.
 pub(crate) type ActionKey = (Action, MatchPolicy, Uri);
+
+/// The options of a request.
+#[derive(Debug)]
+enum Options {
+    Call(CallOptions),
+    Publish(PublishOptions),
+    Subscribe(SubscribeOptions),
+    Register(RegisterOptions),
+}
+
+impl Options {
+    /// The options of a request, if they are small and likely to come again.
+    fn worth_keeping(request: &Message) -> Option<Self> {
+        match request {
+            Message::Call(call) if call.options.rkey.is_none() && call.options.pass_thru.is_none() => {
+                Some(Self::Call(call.options.clone()))
+            }
+            Message::Publish(Publish { options, .. })
+                if options.audience.is_none() && options.rkey.is_none() && options.pass_thru.is_none() =>
+            {
+                Some(Self::Publish(options.clone()))
+            }
+            Message::Subscribe(subscribe) if subscribe.options.nkey.is_none() => {
+                Some(Self::Subscribe(subscribe.options.clone()))
+            }
+            Message::Register(register) => Some(Self::Register(register.options.clone())),
+            _ => None,
+        }
+    }
+
+    fn are_those_of(&self, request: &Message) -> bool {
+        match (self, request) {
+            (Self::Call(options), Message::Call(call)) => *options == call.options,
+            (Self::Publish(options), Message::Publish(publish)) => *options == publish.options,
+            (Self::Subscribe(options), Message::Subscribe(subscribe)) => *options == subscribe.options,
+            (Self::Register(options), Message::Register(register)) => *options == register.options,
+            _ => false,
+        }
+    }
+}
 
 /// What the rules say.
 enum Ruling {
@@ -61,7 +107,7 @@ impl Router {
         if let Err((error, text)) = self.check_target(key, action, uri, matching) {
             return self.answer_refused(key, &request, error, text);
         }
-        match self.ruling(now, key, action, uri, matching) {
+        match self.ruling(now, key, &request) {
             Ruling::Decided(decision) if decision.allow => self.perform(now, key, request, decision),
             Ruling::Decided(_) => {
                 self.stats.denied += 1;
@@ -72,8 +118,10 @@ impl Router {
         }
     }
 
-    fn ruling(&self, now: Instant, key: PeerKey, action: Action, uri: &Uri, matching: MatchPolicy) -> Ruling {
-        let Some(session) = self.session(key) else { return Ruling::Decided(Decision::DENY) };
+    fn ruling(&self, now: Instant, key: PeerKey, request: &Message) -> Ruling {
+        let (Some(session), Some((action, uri, matching))) = (self.session(key), action_of(request)) else {
+            return Ruling::Decided(Decision::DENY);
+        };
         let realm = self.realms.get(session.realm);
         if let Some(permissions) = realm.permissions(session.role) {
             return Ruling::Decided(permissions.decide(action, uri.as_str(), matching));
@@ -81,8 +129,10 @@ impl Router {
         if session.role == Role::Trusted {
             return Ruling::Decided(Decision { allow: true, disclose: true });
         }
-        let cached = session.verdicts.get(&(action, matching, uri.clone()));
-        match cached.filter(|cached| now < cached.until && cached.role_changes == realm.role_changes) {
+        let holds = |cached: &&CachedVerdict| {
+            now < cached.until && cached.role_changes == realm.role_changes && cached.options.are_those_of(request)
+        };
+        match session.verdicts.get(&(action, matching, uri.clone())).filter(holds) {
             Some(cached) => Ruling::Decided(cached.decision),
             None => Ruling::Ask,
         }
@@ -91,19 +141,23 @@ impl Router {
     fn ask_action(&mut self, now: Instant, key: PeerKey, request: Message) {
         let Some((action, uri, matching)) = action_of(&request) else { return };
         let expires = now.after(self.config.limits.authorize_timeout);
-        let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let transport = peer.link.transport.clone();
+        let Some(session) = peer.session_mut() else { return };
+        let role_changes = self.realms.get(session.realm).role_changes;
         let id = self.decisions.insert(Question { peer: key });
         self.outputs.push_back(Output::Authorize(Box::new(ActionRequest {
             id,
             session: session.id,
             identity: session.identity.clone(),
+            transport,
             action,
             uri: uri.clone(),
             matching,
-            options: options_of(&request),
+            options: request_options(&request),
             expires,
         })));
-        session.waiting = Some(Box::new(Waiting { decision: id, request, held: VecDeque::new() }));
+        session.waiting = Some(Box::new(Waiting { decision: id, role_changes, request, held: VecDeque::new() }));
         self.set_deadline(key, expires);
     }
 
@@ -139,9 +193,13 @@ impl Router {
         self.clear_deadline(key);
         let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
         let Some(waiting) = session.waiting.take() else { return };
-        let Waiting { request, mut held, .. } = *waiting;
-        if let Some(verdict) = verdict {
-            self.act_on(now, key, request, verdict);
+        let Waiting { request, role_changes, mut held, .. } = *waiting;
+        let roles_changed = role_changes != self.realms.get(session.realm).role_changes;
+        match verdict {
+            // It was asked for a role that is not what it was: its rules of now decide, or whom they ask.
+            Some(_) if roles_changed => self.process(now, key, request),
+            Some(verdict) => self.act_on(now, key, request, verdict),
+            None => {}
         }
         // The next request may have to wait too: what is left is then held behind it.
         while let Some(next) = held.pop_front() {
@@ -160,16 +218,15 @@ impl Router {
     }
 
     fn act_on(&mut self, now: Instant, key: PeerKey, request: Message, verdict: ActionVerdict) {
-        let Some((action, uri, matching)) = action_of(&request) else { return };
+        let Some((action, uri, _)) = action_of(&request) else { return };
         let (error, text) = match verdict {
             ActionVerdict::Allow { disclose, cache } => {
                 let decision = Decision { allow: true, disclose };
-                self.cache_verdict(key, (action, matching, uri.clone()), decision, cache.map(|time| now.after(time)));
+                self.cache_verdict(key, &request, decision, cache.map(|time| now.after(time)));
                 return self.perform(now, key, request, decision);
             }
             ActionVerdict::Deny { cache } => {
-                let cache = cache.map(|time| now.after(time));
-                self.cache_verdict(key, (action, matching, uri.clone()), Decision::DENY, cache);
+                self.cache_verdict(key, &request, Decision::DENY, cache.map(|time| now.after(time)));
                 self.stats.denied += 1;
                 (error::NOT_AUTHORIZED, self.denial(key, action, uri))
             }
@@ -180,21 +237,28 @@ impl Router {
         self.answer_refused(key, &request, error, text);
     }
 
-    fn cache_verdict(&mut self, key: PeerKey, mut what: ActionKey, decision: Decision, until: Option<Instant>) {
-        let Some(until) = until else { return };
+    fn cache_verdict(&mut self, key: PeerKey, request: &Message, decision: Decision, until: Option<Instant>) {
+        let (Some(until), Some(options)) = (until, Options::worth_keeping(request)) else { return };
+        let Some((action, uri, matching)) = action_of(request) else { return };
         let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
-        if session.verdicts.len() >= self.config.limits.max_cached_verdicts {
+        let max = self.config.limits.max_cached_verdicts;
+        if max == 0 {
+            return;
+        }
+        if session.verdicts.len() >= max {
             // Simpler than an order of eviction, and no less bounded.
             session.verdicts.clear();
         }
-        what.2.detach();
+        let mut uri = uri.clone();
+        uri.detach();
         let role_changes = self.realms.get(session.realm).role_changes;
-        session.verdicts.insert(what, CachedVerdict { decision, until, role_changes });
+        session.verdicts.insert((action, matching, uri), CachedVerdict { options, decision, until, role_changes });
     }
 
     /// CANCEL of a call that waits or is held: it has not been made, and is not going to be. True if there was one.
     pub(crate) fn cancel_held(&mut self, now: Instant, key: PeerKey, cancel: &Cancel) -> bool {
         let is_it = |message: &Message| matches!(message, Message::Call(call) if call.request == cancel.request);
+        let wanted_input = self.wants_input(key);
         let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return false };
         let Some(waiting) = &mut session.waiting else { return false };
         let (asked, decision) = (is_it(&waiting.request), waiting.decision);
@@ -212,6 +276,8 @@ impl Router {
         if asked {
             self.decisions.remove(decision);
             self.resume(now, key, None);
+        } else if !wanted_input && self.wants_input(key) {
+            self.outputs.push_back(Output::InputReady(key));
         }
         true
     }
@@ -312,33 +378,6 @@ fn action_of(request: &Message) -> Option<(Action, &Uri, MatchPolicy)> {
         Message::Register(register) => (Action::Register, &register.procedure, register.options.matching),
         _ => return None,
     })
-}
-
-/// The options of a request that an authorizer may want to know.
-fn options_of(request: &Message) -> Dict {
-    let mut options = Dict::new();
-    let mut set = |key: &str, value: Value| _ = options.insert(key.to_owned(), value);
-    match request {
-        Message::Call(call) => {
-            set("receive_progress", call.options.receive_progress.into());
-            set("disclose_me", call.options.disclose_me.into());
-        }
-        Message::Publish(publish) => {
-            set("acknowledge", publish.options.acknowledge.into());
-            set("disclose_me", publish.options.disclose_me.into());
-            set("retain", publish.options.retain.into());
-        }
-        Message::Subscribe(subscribe) => {
-            set("match", subscribe.options.matching.as_str().into());
-            set("get_retained", subscribe.options.get_retained.into());
-        }
-        Message::Register(register) => {
-            set("match", register.options.matching.as_str().into());
-            set("invoke", register.options.invoke.as_str().into());
-        }
-        _ => {}
-    }
-    options
 }
 
 const fn gerund(action: Action) -> &'static str {

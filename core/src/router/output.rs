@@ -240,6 +240,8 @@ pub struct ActionRequest {
     pub session: SessionId,
     /// As whom.
     pub identity: Arc<Identity>,
+    /// About its transport, from the peer's [`LinkInfo`].
+    pub transport: Arc<Dict>,
     /// What it wants to do.
     pub action: Action,
     /// To which procedure or topic, or to which pattern of them.
@@ -259,12 +261,14 @@ pub enum ActionVerdict {
     Allow {
         /// Tell the receivers who it is.
         disclose: bool,
-        /// How long the answer holds for the same session, action and URI; `None`: this once.
+        /// How long the answer holds for the same session, action, URI and options; `None`: this once. It is dropped
+        /// when roles change, and never kept for a request whose options name others or differ from one to the next:
+        /// lists of who may receive an event, resource keys, payload passthru.
         cache: Option<Duration>,
     },
     /// It may not: ERROR `wamp.error.not_authorized`.
     Deny {
-        /// How long the answer holds for the same session, action and URI; `None`: this once.
+        /// How long the answer holds, as for [`ActionVerdict::Allow`].
         cache: Option<Duration>,
     },
     /// The authorizer could not decide: ERROR `wamp.error.authorization_failed`.
