@@ -29,10 +29,11 @@ pub use output::{AnswerError, ClientEvent, ClientOutput, ClientStats, NotChallen
 
 use crate::id::{RegistrationId, RequestId, SubscriptionId};
 use crate::message::{
-    Abort, Authenticate, Call, CallOptions, Cancel, CancelMode, CancelOptions, ChallengeMessage, Features, Goodbye,
-    Message, Payload, Publish, PublishOptions, Register, RegisterOptions, Subscribe, SubscribeOptions, Unregister,
-    Unsubscribe, Welcome, YieldOptions,
+    self, Abort, Authenticate, Call, CallOptions, Cancel, CancelMode, CancelOptions, ChallengeMessage, Features,
+    Goodbye, Message, Payload, Publish, PublishOptions, Register, RegisterOptions, Subscribe, SubscribeOptions,
+    Unregister, Unsubscribe, Welcome, YieldOptions,
 };
+use crate::router::Undeliverable;
 use crate::time::Instant;
 use crate::uri::{Uri, close, error};
 use crate::value::{Dict, Value};
@@ -140,6 +141,40 @@ impl Client {
                 session.expire(&mut Context::new(now, &self.config.limits, &mut self.outputs, &mut self.stats))
             }
             State::Closed | State::Joining { .. } => {}
+        }
+    }
+
+    /// A message of [`ClientOutput::Send`] could not be written. To be called before the next request.
+    ///
+    /// A request is taken back as if it had not been made: no answer to it follows, and its id is given out again. Instead
+    /// of a result that can not be carried, the router gets an ERROR that says why. Without HELLO or AUTHENTICATE there
+    /// is no session: the handshake is broken off.
+    pub fn undeliverable(&mut self, now: Instant, message: Message, why: &Undeliverable) {
+        let (error, text) = why.describe();
+        let request = match message {
+            Message::Publish(m) => m.request,
+            Message::Subscribe(m) => m.request,
+            Message::Unsubscribe(m) => m.request,
+            Message::Register(m) => m.request,
+            Message::Unregister(m) => m.request,
+            Message::Call(m) => m.request,
+            Message::Hello(_) | Message::Authenticate(_) => return self.break_off(now, error, text),
+            Message::Yield(m) => {
+                if let State::Open(session) = &mut self.state {
+                    // Fails when it was the final answer, which had been taken off the list.
+                    let _ = session.answer_invocation(m.request, false);
+                    self.send(invocation_error(m.request, error, Payload::from_args([Value::from(text)])));
+                }
+                return;
+            }
+            Message::Error(refused) => {
+                // The application's error, without the arguments that can not be carried.
+                return self.send(message::Error { pass_thru: None, payload: Payload::empty(), ..refused });
+            }
+            _ => return,
+        };
+        if let State::Open(session) = &mut self.state {
+            session.requests.retract(request);
         }
     }
 

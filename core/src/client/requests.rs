@@ -85,6 +85,15 @@ impl Requests {
         id
     }
 
+    /// Takes back a request that was not sent. If it is the newest, its id is issued again, so that ids have no gap.
+    pub(super) fn retract(&mut self, id: RequestId) {
+        self.forget(id);
+        if self.last == Some(id) {
+            self.last = RequestId::new(id.get() - 1);
+            self.issued = self.issued.saturating_sub(1);
+        }
+    }
+
     /// What an answer of type `answered` to the request `id` is; the request no longer waits.
     pub(super) fn answer(&mut self, id: RequestId, answered: RequestType) -> Answer {
         match self.pending.get(&id) {
@@ -158,6 +167,20 @@ mod tests {
         (requests.last, requests.issued) = (RequestId::new(MAX_ID), MAX_ID);
         assert_eq!(requests.issue().get(), 1);
         assert_eq!(requests.issue().get(), 3);
+    }
+
+    #[test]
+    fn what_was_not_sent_leaves_no_trace() {
+        let mut requests = Requests::default();
+        let first = requests.expect(Pending::Call, Some(at(1)), false);
+        requests.retract(first);
+        assert_eq!((requests.len(), requests.next_deadline()), (0, None));
+        assert_eq!(requests.answer(first, RequestType::Call), Answer::Wrong);
+        assert_eq!(requests.issue(), first);
+        let second = requests.expect(Pending::Call, None, false);
+        requests.issue();
+        requests.retract(second);
+        assert_eq!((requests.len(), requests.issue().get()), (0, 4));
     }
 
     #[test]

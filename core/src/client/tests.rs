@@ -10,6 +10,8 @@ use core::time::Duration;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
+mod undeliverable;
+
 const T0: Instant = Instant::ZERO;
 
 fn secs(n: u64) -> Instant {

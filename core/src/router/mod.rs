@@ -71,7 +71,8 @@ key! {
     pub DecisionId
 }
 
-/// Why a message could not be written for a receiver, for [`Router::undeliverable`].
+/// Why a message could not be written for a receiver, for [`Router::undeliverable`] and
+/// [`Client::undeliverable`](crate::client::Client::undeliverable).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Undeliverable {
@@ -85,6 +86,30 @@ pub enum Undeliverable {
         limit: usize,
     },
 }
+
+impl Undeliverable {
+    /// The error for whoever waits for the message, and a text for people.
+    pub(crate) fn describe(&self) -> (Uri, String) {
+        let error = match self {
+            Self::Transcode(_) => error::INVALID_ARGUMENT,
+            Self::TooLarge { .. } => error::PAYLOAD_SIZE_EXCEEDED,
+        };
+        (error, self.to_string())
+    }
+}
+
+impl core::fmt::Display for Undeliverable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Transcode(why) => write!(f, "payload can not be carried: {why}"),
+            Self::TooLarge { size, limit } => {
+                write!(f, "message of {size} bytes is over the receiver's limit of {limit} bytes")
+            }
+        }
+    }
+}
+
+impl core::error::Error for Undeliverable {}
 
 /// A WAMP router: see the [module's documentation](self) for how to drive it.
 pub struct Router {
@@ -203,13 +228,7 @@ impl Router {
     pub fn undeliverable(&mut self, now: Instant, peer: PeerKey, message: Message, why: &Undeliverable) {
         let _ = now;
         self.stats.undeliverable += 1;
-        let (error, text) = match why {
-            Undeliverable::Transcode(why) => (error::INVALID_ARGUMENT, format!("payload can not be carried: {why}")),
-            Undeliverable::TooLarge { size, limit } => {
-                let text = format!("message of {size} bytes is over the receiver's limit of {limit} bytes");
-                (error::PAYLOAD_SIZE_EXCEEDED, text)
-            }
-        };
+        let (error, text) = why.describe();
         self.answer_undeliverable(peer, message, error, &text);
     }
 
