@@ -3,11 +3,13 @@
 //! * [`Server`] drives one [`Router`](wampd_core::router::Router) with TCP and unix sockets: RawSocket and WebSocket, on one
 //!   port if wanted. The program around it is a [`Host`]: it decides who may join, answers HTTP requests, and logs.
 //! * [`Locals`] are WAMP clients inside the server's process.
+//! * [`client::Client`] is a WAMP client that waits, with a connection of its own.
 //!
-//! There is one thread. Everything is bounded: see [`ServerLimits`] and [`Limits`](wampd_core::router::Limits).
+//! None of them starts threads. Everything is bounded: see [`ServerLimits`] and [`Limits`](wampd_core::router::Limits).
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 mod clock;
 mod config;
 mod connection;
