@@ -240,6 +240,8 @@ impl Driver {
         if self.core.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.core.handle_timeout(now);
             self.drain_after(Cause::Deadline);
+            // The session may be over.
+            return Ok(Turn::Busy);
         }
         self.link.work()?;
         match self.link.receive()? {
