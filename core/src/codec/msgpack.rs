@@ -7,6 +7,10 @@ use super::{Format, TranscodeError};
 use bytes::Bytes;
 use bytestring::ByteString;
 
+/// Type and data of the extension by which msgpackr and msgpack5, and so wampy, say JavaScript's `undefined`: null, as
+/// CBOR's is.
+const UNDEFINED: (&[u8], &[u8]) = (&[0], &[0]);
+
 pub(super) struct MsgPackReader<'a> {
     frame: &'a Bytes,
     bytes: &'a [u8],
@@ -67,9 +71,9 @@ impl<'a> MsgPackReader<'a> {
     }
 
     fn extension(&mut self, length: u64) -> Result<Token<'a>, Fault> {
-        self.take(1)?;
-        self.take(length)?;
-        Ok(Token::Extension)
+        let kind = self.take(1)?;
+        let data = self.take(length)?;
+        Ok(if (kind, data) == UNDEFINED { Token::Null } else { Token::Extension })
     }
 }
 

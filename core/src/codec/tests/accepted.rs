@@ -63,6 +63,18 @@ fn null_is_absent() {
     }
 }
 
+/// JavaScript's `undefined`, as MsgPack libraries of JavaScript write it.
+#[test]
+fn undefined_in_msgpack_is_null() {
+    for hex in ["94200181a56d61746368d40000a174", "94200181a56d61746368c7010000a174"] {
+        same(MsgPack, hex, r#"[32,1,{},"t"]"#);
+    }
+    // In a payload too; any other extension stays one.
+    let undefined = decode_hex(MsgPack, "95300180a17091d40000");
+    assert_eq!(args(undefined), [Value::Null]);
+    assert!(decode_hex(MsgPack, "94200181a56d61746368d40001a174").is_err());
+}
+
 #[test]
 fn unknown_options_are_ignored() {
     let known = r#"[48,1,{"timeout":5},"p"]"#;
