@@ -21,6 +21,8 @@ pub struct ServerConfig {
 pub struct ListenerConfig {
     /// Where to listen.
     pub endpoint: Endpoint,
+    /// Connections that may wait to be accepted; the system may have a limit of its own.
+    pub backlog: u32,
     /// The protocols and their options. With `http` set, each request is put to [`Host::http`](crate::Host::http).
     pub transport: Arc<ServerOptions>,
     /// The `tag` that [`AuthRequest`](wampd_core::router::AuthRequest) carries for RawSocket peers of this listener.

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::fd::OwnedFd,
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
         net as unix,
@@ -14,6 +15,7 @@ use mio::{
     Interest, Registry, Token,
     net::{TcpListener, UnixListener},
 };
+use socket2::{Domain, SockAddr, Type};
 use wampd_core::time::Instant;
 use wampd_wire::ServerOptions;
 
@@ -49,18 +51,31 @@ pub(crate) enum Accepted {
     Exhausted(io::Error),
 }
 
+/// A listening socket that does not block. An address that a server has just left is taken over.
+fn listen(domain: Domain, address: &SockAddr, backlog: u32) -> io::Result<OwnedFd> {
+    let socket = socket2::Socket::new(domain, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    if domain != Domain::UNIX {
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
 impl Listener {
     pub(crate) fn bind(config: ListenerConfig, registry: &Registry, token: Token) -> io::Result<Self> {
-        let ListenerConfig { endpoint, transport, tag } = config;
+        let ListenerConfig { endpoint, backlog, transport, tag } = config;
         let (mut socket, endpoint) = match endpoint {
             Endpoint::Tcp(address) => {
-                let socket = TcpListener::bind(address)?;
+                let socket =
+                    TcpListener::from_std(listen(Domain::for_address(address), &address.into(), backlog)?.into());
                 let endpoint = Endpoint::Tcp(socket.local_addr()?);
                 (Socket::Tcp(socket), endpoint)
             }
             Endpoint::Unix { path, mode } => {
                 remove_stale_socket(&path)?;
-                let socket = UnixListener::bind(&path)?;
+                let socket = UnixListener::from_std(listen(Domain::UNIX, &SockAddr::unix(&path)?, backlog)?.into());
                 if let Some(mode) = mode {
                     fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
                 }

@@ -145,7 +145,11 @@ impl Server {
             HttpAction::Respond(Response { status, content_type, headers, body }) => {
                 let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
                 let response = HttpResponse { status, content_type: &content_type, headers: &headers, body: &body };
-                conn.wire.respond(&response, &mut self.replies);
+                let with_body = conn.wire.respond_head(&response, &mut self.replies);
+                self.queue_replies(token);
+                if let Some(conn) = self.conns.get_mut(token).filter(|_| with_body) {
+                    conn.out.push_shared(body);
+                }
                 host.observe(&Observation::Responded { connection, request, status });
                 self.end(token, CloseCause::Responded, host);
             }

@@ -152,10 +152,19 @@ impl Connection {
 
     /// Answers the request of [`Incoming::Http`] with a plain response and closes the connection.
     pub fn respond(&mut self, response: &HttpResponse<'_>, out: &mut Vec<u8>) {
-        if let State::HttpAnswer { head_only, .. } = self.state {
-            response.write(head_only, out);
-            self.shut();
+        if self.respond_head(response, out) {
+            out.extend_from_slice(response.body);
         }
+    }
+
+    /// As [`respond`](Self::respond), but leaves the body to the caller if the answer is true: it is to follow what is in `out`,
+    /// and need not be copied there.
+    #[must_use]
+    pub fn respond_head(&mut self, response: &HttpResponse<'_>, out: &mut Vec<u8>) -> bool {
+        let State::HttpAnswer { head_only, .. } = self.state else { return false };
+        response.write_head(out);
+        self.shut();
+        !head_only
     }
 
     /// Accepts the handshake of [`Incoming::RawSocket`]; `None` if there is none to answer.

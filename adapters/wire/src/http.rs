@@ -196,9 +196,18 @@ pub struct HttpResponse<'a> {
 
 impl HttpResponse<'_> {
     pub(crate) fn write(&self, head_only: bool, out: &mut Vec<u8>) {
+        self.write_head(out);
+        if !head_only {
+            out.extend_from_slice(self.body);
+        }
+    }
+
+    pub(crate) fn write_head(&self, out: &mut Vec<u8>) {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
         let length = self.body.len().to_string();
         let own = [("Connection", "close"), ("Content-Type", self.content_type), ("Content-Length", &length)];
+        // What 304 says of the content would have to be true of the content that is not sent (RFC 9110 section 15.4.5).
+        let own = if self.status == 304 { &own[..1] } else { &own };
         for (name, value) in own.iter().chain(self.headers) {
             if is_valid_header(name, value) {
                 head.extend([name, ": ", value, "\r\n"]);
@@ -206,9 +215,6 @@ impl HttpResponse<'_> {
         }
         head.push_str("\r\n");
         out.extend_from_slice(head.as_bytes());
-        if !head_only {
-            out.extend_from_slice(self.body);
-        }
     }
 }
 

@@ -230,6 +230,17 @@ fn plain_responses_close_the_connection() {
 }
 
 #[test]
+fn a_body_that_is_not_sent_has_no_length() {
+    let response = HttpResponse { status: 304, content_type: "text/html", headers: &[("ETag", "\"1\"")], body: b"" };
+    let mut server = server();
+    request(&mut server, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut out = Vec::new();
+    assert!(server.respond_head(&response, &mut out));
+    let expected = "HTTP/1.1 304 Not Modified\r\nConnection: close\r\nETag: \"1\"\r\n\r\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
 fn what_follows_the_request_waits_for_the_answer() {
     let mut server = server();
     let offer = "Sec-WebSocket-Protocol: wamp.2.json";

@@ -9,6 +9,7 @@ mod services;
 use crate::config::{AuthConfig, Endpoint as ConfigEndpoint, NodeConfig, PathService, StaticConfig};
 use crate::log::Log;
 use core::fmt;
+use files::Shelf;
 use host::NodeHost;
 use std::io;
 use std::sync::Arc;
@@ -79,9 +80,9 @@ impl Node {
             auths.len() as u64 - 1
         };
         for transport in config.transports {
-            let endpoint = match transport.endpoint {
-                ConfigEndpoint::Tcp { address, .. } => Endpoint::Tcp(address),
-                ConfigEndpoint::Unix { path, .. } => Endpoint::Unix { path, mode: None },
+            let (endpoint, backlog) = match transport.endpoint {
+                ConfigEndpoint::Tcp { address, backlog } => (Endpoint::Tcp(address), backlog),
+                ConfigEndpoint::Unix { path, backlog } => (Endpoint::Unix { path, mode: None }, backlog),
             };
             let rawsocket = tag(transport.rawsocket_auth.unwrap_or_default());
             sites.push(transport.routes.map(|service| match service {
@@ -90,20 +91,21 @@ impl Node {
                 }
                 PathService::Static(files) => Service::Static(files),
             }));
-            listeners.push(ListenerConfig { endpoint, transport: transport.server, tag: rawsocket });
+            listeners.push(ListenerConfig { endpoint, backlog, transport: transport.server, tag: rawsocket });
         }
         let endpoints: Vec<Endpoint> = listeners.iter().map(|listener| listener.endpoint.clone()).collect();
         let realms = config.router.realms.iter().map(|realm| realm.name.clone()).collect();
         let mut router = config.router;
         router.agent = Some(concat!("wampd-", env!("CARGO_PKG_VERSION")).to_owned());
-        let server = Server::bind(ServerConfig { router, listeners, limits: config.limits });
+        let server = Server::bind(ServerConfig { router, listeners, limits: config.limits.server });
         let server = server.map_err(|BindError { listener, error }| {
             match listener.and_then(|ListenerId(number)| endpoints.get(number)) {
                 Some(endpoint) => StartError::Listen { endpoint: endpoint.clone(), error },
                 None => StartError::System(error),
             }
         })?;
-        let host = NodeHost::new(auths, sites, realms, log).map_err(StartError::System)?;
+        let shelf = Shelf::new(config.limits.max_file_memory);
+        let host = NodeHost::new(auths, sites, realms, shelf, log).map_err(StartError::System)?;
         Ok(Self { server, host })
     }
 
