@@ -7,6 +7,22 @@ use std::time::Duration;
 use wampd_core::router::Limits;
 use wampd_mio::ServerLimits;
 
+/// Limits of connections, for all transports, and of what they are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeLimits {
+    /// Limits of connections and their queues.
+    pub server: ServerLimits,
+    /// Bytes of the static files that are being sent, or kept to be sent again. A larger file is not served. Default
+    /// 64 MiB.
+    pub max_file_memory: u64,
+}
+
+impl Default for NodeLimits {
+    fn default() -> Self {
+        Self { server: ServerLimits::default(), max_file_memory: 64 << 20 }
+    }
+}
+
 /// A configuration key for a limit in an `L`.
 pub(super) struct LimitKey<L: 'static> {
     key: &'static str,
@@ -50,16 +66,23 @@ macro_rules! count {
     };
 }
 
+/// A count or size of [`ServerLimits`].
+macro_rules! server {
+    ($field:ident, $unit:literal, $range:expr, $meaning:literal) => {
+        count!(NodeLimits, server.$field, stringify!($field), $unit, $range, $meaning)
+    };
+}
+
 /// A duration in milliseconds; its key ends in `_ms`.
 macro_rules! millis {
-    ($limits:ty, $field:ident, $key:literal, $range:expr, $meaning:literal) => {
+    ($limits:ty, $($field:ident).+, $key:literal, $range:expr, $meaning:literal) => {
         LimitKey::<$limits> {
             key: $key,
             unit: "ms",
             range: $range,
             meaning: $meaning,
-            get: |limits| limits.$field.as_millis() as u64,
-            set: |limits, n| limits.$field = Duration::from_millis(n),
+            get: |limits| limits.$($field).+.as_millis() as u64,
+            set: |limits, n| limits.$($field).+ = Duration::from_millis(n),
         }
     };
 }
@@ -88,23 +111,17 @@ pub(super) const ROUTER: &[LimitKey<Limits>] = &[
 ];
 
 /// `wampd.limits`, the part that the connections keep.
-pub(super) const SERVER: &[LimitKey<ServerLimits>] = &[
-    count!(ServerLimits, max_connections, "", 1..=MANY, "connections at a time over all transports"),
-    count!(ServerLimits, max_opening, "", 1..=MANY, "connections at a time that have no session yet"),
-    count!(ServerLimits, max_pending, "bytes", 65_536..=1 << 32, "bytes waiting to be written to one connection"),
-    millis!(ServerLimits, write_timeout, "write_timeout_ms", 10..=HOUR, "time without progress in writing"),
-    millis!(ServerLimits, linger_timeout, "linger_timeout_ms", 10..=HOUR, "time for a peer to close its side"),
-    millis!(ServerLimits, accept_pause, "accept_pause_ms", 1..=60_000, "pause when the system is out of resources"),
-    millis!(ServerLimits, shutdown_timeout, "shutdown_timeout_ms", 10..=HOUR, "time for a shutdown in all"),
-    count!(
-        ServerLimits,
-        decode.max_depth,
-        "max_depth",
-        "",
-        2..=MAX_DEPTH,
-        "nesting of lists and dictionaries in a message"
-    ),
-    count!(ServerLimits, decode.max_uri, "max_uri", "bytes", 16..=65_535, "length of any URI in a message"),
+pub(super) const NODE: &[LimitKey<NodeLimits>] = &[
+    server!(max_connections, "", 1..=MANY, "connections at a time over all transports"),
+    server!(max_opening, "", 1..=MANY, "connections at a time that have no session yet"),
+    server!(max_pending, "bytes", 65_536..=1 << 32, "bytes waiting to be written to one connection"),
+    millis!(NodeLimits, server.write_timeout, "write_timeout_ms", 10..=HOUR, "time without progress in writing"),
+    millis!(NodeLimits, server.linger_timeout, "linger_timeout_ms", 10..=HOUR, "time for a peer to close its side"),
+    millis!(NodeLimits, server.accept_pause, "accept_pause_ms", 1..=60_000, "pause when the system has no resources"),
+    millis!(NodeLimits, server.shutdown_timeout, "shutdown_timeout_ms", 10..=HOUR, "time for a shutdown in all"),
+    count!(NodeLimits, server.decode.max_depth, "max_depth", "", 2..=MAX_DEPTH, "nesting of values in a message"),
+    count!(NodeLimits, server.decode.max_uri, "max_uri", "bytes", 16..=65_535, "length of any URI in a message"),
+    count!(NodeLimits, max_file_memory, "bytes", 0..=1 << 40, "static files being sent, or kept to be sent again"),
 ];
 
 /// `wampd.script_limits`.
@@ -130,7 +147,7 @@ pub(super) fn read<L>(cx: &mut Context<'_>, section: &mut Section<'_>, keys: &[L
 pub fn limit_docs() -> Vec<LimitDoc> {
     let mut docs = Vec::new();
     document("wampd.limits", ROUTER, &Limits::default(), &mut docs);
-    document("wampd.limits", SERVER, &ServerLimits::default(), &mut docs);
+    document("wampd.limits", NODE, &NodeLimits::default(), &mut docs);
     document("wampd.script_limits", SCRIPT, &ScriptLimits::default(), &mut docs);
     docs
 }
@@ -163,8 +180,8 @@ mod tests {
     fn every_limit_has_a_key() {
         let fields = |limits: &dyn core::fmt::Debug| format!("{limits:?}").matches(": ").count();
         assert_eq!(fields(&Limits::default()), ROUTER.len());
-        // Those of decoding are a struct of their own, which is no limit itself.
-        assert_eq!(fields(&ServerLimits::default()) - 1, SERVER.len());
+        // Those of the server and of decoding are structs of their own, which are no limits themselves.
+        assert_eq!(fields(&NodeLimits::default()) - 2, NODE.len());
         assert_eq!(fields(&ScriptLimits::default()), SCRIPT.len());
     }
 
@@ -180,7 +197,7 @@ mod tests {
             }
         }
         check(ROUTER);
-        check(SERVER);
+        check(NODE);
         check(SCRIPT);
     }
 }

@@ -28,7 +28,7 @@ mod tests;
 
 pub use auth::{AnonymousPrincipal, AuthConfig, CraUser, DynamicAuth, FunctionAuth, Provider, TicketPrincipal};
 pub use endpoint::Endpoint;
-pub use limits::{LimitDoc, limit_docs};
+pub use limits::{LimitDoc, NodeLimits, limit_docs};
 pub use node::NodeConfig;
 pub use reader::Surroundings;
 pub use report::{Problem, Report, Severity};

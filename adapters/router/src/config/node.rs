@@ -1,13 +1,12 @@
 //! The document as a whole, and its workers.
 
-use super::limits;
+use super::limits::{self, NodeLimits};
 use super::lint;
 use super::reader::{Context, Item, Section};
 use super::realm;
 use super::transport::{self, TransportConfig};
 use super::tree::Kind;
 use wampd_core::router::RouterConfig;
-use wampd_mio::ServerLimits;
 
 /// The only version of the configuration format.
 const VERSION: u64 = 2;
@@ -20,7 +19,7 @@ pub struct NodeConfig {
     /// Where clients connect: `transports` of the workers.
     pub transports: Vec<TransportConfig>,
     /// Limits of connections: `wampd.limits` too.
-    pub limits: ServerLimits,
+    pub limits: NodeLimits,
 }
 
 pub(super) fn read(cx: &mut Context<'_>, root: &Item<'_>) -> Option<NodeConfig> {
@@ -69,7 +68,7 @@ fn wampd(cx: &mut Context<'_>, section: &mut Section<'_>, node: &mut NodeConfig)
     let Some(mut wampd) = section.get("wampd").and_then(|item| item.map(cx)) else { return };
     if let Some(mut section) = wampd.get("limits").and_then(|item| item.map(cx)) {
         limits::read(cx, &mut section, limits::ROUTER, &mut node.router.limits);
-        limits::read(cx, &mut section, limits::SERVER, &mut node.limits);
+        limits::read(cx, &mut section, limits::NODE, &mut node.limits);
         section.finish(cx);
     }
     if let Some(mut section) = wampd.get("script_limits").and_then(|item| item.map(cx)) {

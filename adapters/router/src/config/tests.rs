@@ -548,7 +548,7 @@ fn limits_are_set_by_their_keys() {
     let node = valid(json(&text));
     assert_eq!(node.router.limits.max_peers, 7);
     assert_eq!(node.router.limits.handshake_timeout, Duration::from_millis(2500));
-    assert_eq!(node.limits.max_pending, 65536);
+    assert_eq!(node.limits.server.max_pending, 65536);
     let realm = &node.router.realms[0];
     assert_eq!((realm.uri_rule, realm.request_ids, realm.meta_api), (UriRule::Loose, RequestIdCheck::Off, false));
     let wrong = text.replace("\"max_peers\": 7", "\"max_peers\": 0, \"max_peer\": 1");

@@ -1,7 +1,7 @@
 //! What a server asks of the program it runs in: who may join, what HTTP requests get, what is logged.
 
 use super::Service;
-use super::files;
+use super::files::{self, Shelf};
 use super::functions::Functions;
 use super::observe;
 use super::services::{Call, CallFailed, Services};
@@ -34,6 +34,7 @@ pub(super) struct NodeHost {
     /// By listener.
     sites: Vec<Routes<Service>>,
     realms: BTreeSet<Uri>,
+    shelf: Shelf,
     answerer: Answerer,
     functions: Functions,
     services: Services<Asked>,
@@ -54,12 +55,13 @@ impl NodeHost {
         auths: Vec<AuthConfig>,
         sites: Vec<Routes<Service>>,
         realms: BTreeSet<Uri>,
+        shelf: Shelf,
         log: Arc<Log>,
     ) -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let (answerer, functions) = (Answerer::new(seed), Functions::new()?);
-        Ok(Self { auths, sites, realms, answerer, functions, services: Services::default(), log })
+        Ok(Self { auths, sites, realms, shelf, answerer, functions, services: Services::default(), log })
     }
 
     fn ask_function(
@@ -186,7 +188,7 @@ impl Host for NodeHost {
         let Some((Route { service, .. }, rest)) = site.find(request.path()) else { return not_found() };
         match service {
             Service::WebSocket { options, tag } => HttpAction::WebSocket { options: options.clone(), tag: *tag },
-            Service::Static(files) => HttpAction::Respond(files::respond(files, rest, request)),
+            Service::Static(files) => HttpAction::Respond(files::respond(files, rest, &mut self.shelf, request)),
         }
     }
 
