@@ -88,6 +88,7 @@ fn serve(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let role = RoleConfig { name: "everybody".to_owned(), permissions: Permissions::all() };
     let listener = ListenerConfig {
         endpoint: Endpoint::Tcp(address.parse()?),
+        backlog: ListenerConfig::BACKLOG,
         transport: Arc::new(ServerOptions::default()),
         tag: 0,
     };

@@ -21,13 +21,18 @@ pub struct ServerConfig {
 pub struct ListenerConfig {
     /// Where to listen.
     pub endpoint: Endpoint,
-    /// Connections that may wait to be accepted; the system may have a limit of its own.
+    /// Connections that may wait to be accepted; the system may have a limit of its own. [`ListenerConfig::BACKLOG`] is usual.
     pub backlog: u32,
     /// The protocols and their options. With `http` set, each request is put to [`Host::http`](crate::Host::http).
     pub transport: Arc<ServerOptions>,
     /// The `tag` that [`AuthRequest`](wampd_core::router::AuthRequest) carries for RawSocket peers of this listener.
     /// For WebSocket peers the host gives one per upgrade.
     pub tag: u64,
+}
+
+impl ListenerConfig {
+    /// A backlog that is enough for most.
+    pub const BACKLOG: u32 = 1_024;
 }
 
 /// Where to listen.

@@ -29,7 +29,7 @@ fn socket_path(name: &str) -> PathBuf {
 
 fn unix(path: PathBuf) -> ListenerConfig {
     let endpoint = Endpoint::Unix { path, mode: Some(0o600) };
-    ListenerConfig { endpoint, transport: Arc::new(ServerOptions::default()), tag: 0 }
+    ListenerConfig { endpoint, backlog: ListenerConfig::BACKLOG, transport: Arc::new(ServerOptions::default()), tag: 0 }
 }
 
 fn arguments(n: i64) -> Payload {

@@ -53,7 +53,12 @@ pub fn open_router() -> RouterConfig {
 /// A listener on a port of the loopback that the system chooses.
 pub fn loopback(transport: ServerOptions) -> ListenerConfig {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    ListenerConfig { endpoint: Endpoint::Tcp(address), transport: Arc::new(transport), tag: 0 }
+    ListenerConfig {
+        endpoint: Endpoint::Tcp(address),
+        backlog: ListenerConfig::BACKLOG,
+        transport: Arc::new(transport),
+        tag: 0,
+    }
 }
 
 /// A server with one universal port.
