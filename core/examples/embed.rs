@@ -7,7 +7,7 @@ use wampd_core::{time::Instant, time::UnixTime, uri::Uri, value::Value};
 
 fn main() {
     let (now, realm, add2) = (Instant::ZERO, Uri::from("realm1"), Uri::from("com.example.add2"));
-    let role = RoleConfig { name: "guest".into(), permissions: Permissions::all() };
+    let role = RoleConfig::new("guest", Permissions::all());
     let config = RouterConfig { realms: vec![RealmConfig::new(realm.clone(), vec![role])], ..Default::default() };
     let rng = Box::new(rand_core::UnwrapErr(getrandom::SysRng));
     let mut router = Router::new(config, now, UnixTime(0), rng);

@@ -106,6 +106,25 @@ impl Value {
     }
 }
 
+impl Value {
+    /// How many bytes the value takes in memory, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Null | Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Float(_) => 0,
+                Self::Text(text) => text.len(),
+                Self::Binary(bytes) => bytes.len(),
+                Self::List(items) => items.iter().map(Self::weight).sum(),
+                Self::Dict(dict) => weight_of_dict(dict),
+            }
+    }
+}
+
+/// How many bytes a dictionary takes in memory, roughly.
+pub(crate) fn weight_of_dict(dict: &Dict) -> usize {
+    dict.iter().map(|(key, value)| size_of::<String>() + key.len() + value.weight()).sum()
+}
+
 macro_rules! from {
     ($($from:ty => $value:pat => $to:expr;)*) => {$(
         impl From<$from> for Value {

@@ -12,8 +12,7 @@ pub const ASKED: &str = "asked";
 
 /// One realm, with one role that may do everything, and one that is asked about; request ids are checked strictly.
 pub fn open_realm() -> RouterConfig {
-    let role = |name: &str, permissions| RoleConfig { name: name.to_owned(), permissions };
-    realm(vec![role(ANYTHING, Permissions::all()), role(ASKED, Permissions::asked())])
+    realm(vec![RoleConfig::new(ANYTHING, Permissions::all()), RoleConfig::new(ASKED, Permissions::asked())])
 }
 
 /// The realm of the founding scenario with its two roles.
@@ -22,10 +21,7 @@ pub fn founding_realm() -> RouterConfig {
     let prefix = |uri: &'static str, allow| Rule::new(Uri::from(uri), MatchPolicy::Prefix, allow);
     let call = Allow { call: true, ..Allow::NONE };
     let publish = Allow { publish: true, ..Allow::NONE };
-    let role = |name: &str, rules| RoleConfig {
-        name: name.to_owned(),
-        permissions: Permissions::new(rules).expect("no rule contradicts another"),
-    };
+    let role = |name, rules| RoleConfig::new(name, Permissions::new(rules).expect("no rule contradicts another"));
     realm(vec![
         role("backend", vec![prefix("", Allow::ALL), exact("com.example.topic2", Allow::NONE)]),
         role(

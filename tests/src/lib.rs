@@ -10,6 +10,7 @@ pub mod handshake;
 pub mod link;
 pub mod meta;
 pub mod ops;
+pub mod pubsub;
 pub mod rng;
 pub mod script;
 pub mod sim;

@@ -48,7 +48,7 @@ pub type Answer = Result<Vec<Value>, (Uri, String)>;
 /// Two realms, [`REALM`] and `realm2`, each with the roles [`ANYTHING`] and [`USER`].
 pub fn realms() -> RouterConfig {
     let blanket = Rule::new(Uri::from(""), MatchPolicy::Prefix, Allow::ALL);
-    let role = |name: &str, permissions| RoleConfig { name: name.to_owned(), permissions };
+    let role = |name: &str, permissions| RoleConfig::new(name, permissions);
     let roles = vec![
         role(ANYTHING, Permissions::all()),
         role(USER, Permissions::new(vec![blanket]).expect("no contradiction")),

@@ -130,8 +130,8 @@ impl Op {
 pub fn config(choice: u8) -> RouterConfig {
     let mut config = founding_realm();
     for realm in &mut config.realms {
-        realm.roles.push(RoleConfig { name: ANYTHING.to_owned(), permissions: Permissions::all() });
-        realm.roles.push(RoleConfig { name: ASKED.to_owned(), permissions: Permissions::asked() });
+        realm.roles.push(RoleConfig::new(ANYTHING, Permissions::all()));
+        realm.roles.push(RoleConfig::new(ASKED, Permissions::asked()));
         realm.request_ids = if choice & 1 == 0 { RequestIdCheck::Warn } else { RequestIdCheck::Strict };
     }
     if choice & 2 != 0 {

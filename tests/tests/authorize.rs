@@ -33,7 +33,7 @@ const fn cached(cache: Duration) -> ActionVerdict {
 type Questions = Rc<RefCell<Vec<ActionRequest>>>;
 
 fn realm() -> RouterConfig {
-    let role = |name: &str, permissions| RoleConfig { name: name.to_owned(), permissions };
+    let role = |name: &str, permissions| RoleConfig::new(name, permissions);
     let roles = vec![role(ASKED, Permissions::asked()), role(ANYTHING, Permissions::all())];
     RouterConfig { realms: vec![RealmConfig::new(REALM, roles)], ..RouterConfig::default() }
 }

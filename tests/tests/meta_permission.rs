@@ -15,7 +15,7 @@ const CALL: Allow = Allow { call: true, ..Allow::NONE };
 fn with_rules(rules: &[(&'static str, MatchPolicy, Allow)]) -> (Sim, EndId) {
     let rules = rules.iter().map(|&(uri, matching, allow)| Rule::new(Uri::from(uri), matching, allow)).collect();
     let permissions = Permissions::new(rules).expect("no contradiction");
-    let role = RoleConfig { name: "role".to_owned(), permissions };
+    let role = RoleConfig::new("role", permissions);
     let config = RouterConfig { realms: vec![RealmConfig::new(REALM, vec![role])], ..RouterConfig::default() };
     let mut sim = Sim::new(1, config, Default::default(), as_asked());
     let id = join(&mut sim, "joe", "role");

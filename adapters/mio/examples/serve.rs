@@ -85,7 +85,7 @@ fn serve(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
         _ => return Err("usage: serve [ADDRESS] [AUTHID SECRET]".into()),
     };
     let realm = Uri::from("realm1");
-    let role = RoleConfig { name: "everybody".to_owned(), permissions: Permissions::all() };
+    let role = RoleConfig::new("everybody", Permissions::all());
     let listener = ListenerConfig {
         endpoint: Endpoint::Tcp(address.parse()?),
         backlog: ListenerConfig::BACKLOG,

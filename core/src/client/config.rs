@@ -50,25 +50,34 @@ impl ClientConfig {
 
 /// All four roles with the advanced features that [`Client`](super::Client) takes part in.
 pub const fn supported_roles() -> ClientRoles {
+    // What the application does with payloads that are not arguments is its own matter.
+    let payloads = Features::PAYLOAD_PASSTHRU_MODE.union(Features::PAYLOAD_TRANSPARENCY);
     ClientRoles {
         publisher: Some(
-            Features::PUBLISHER_IDENTIFICATION
+            payloads
+                .union(Features::PUBLISHER_IDENTIFICATION)
                 .union(Features::SUBSCRIBER_BLACKWHITE_LISTING)
-                .union(Features::PUBLISHER_EXCLUSION),
+                .union(Features::PUBLISHER_EXCLUSION)
+                .union(Features::SHARDED_SUBSCRIPTION),
         ),
         subscriber: Some(
-            Features::PUBLISHER_IDENTIFICATION
+            payloads
+                .union(Features::PUBLISHER_IDENTIFICATION)
+                .union(Features::PUBLICATION_TRUSTLEVELS)
+                .union(Features::SHARDED_SUBSCRIPTION)
                 .union(Features::PATTERN_BASED_SUBSCRIPTION)
                 .union(Features::SUBSCRIPTION_REVOCATION),
         ),
         caller: Some(
-            Features::CALLER_IDENTIFICATION
+            payloads
+                .union(Features::CALLER_IDENTIFICATION)
                 .union(Features::CALL_CANCELING)
                 .union(Features::CALL_TIMEOUT)
                 .union(Features::PROGRESSIVE_CALL_RESULTS),
         ),
         callee: Some(
-            Features::CALLER_IDENTIFICATION
+            payloads
+                .union(Features::CALLER_IDENTIFICATION)
                 .union(Features::CALL_CANCELING)
                 .union(Features::PATTERN_BASED_REGISTRATION)
                 .union(Features::PROGRESSIVE_CALL_RESULTS)

@@ -33,6 +33,20 @@ pub struct PassThru {
     pub enc_serializer: Option<String>,
 }
 
+impl PassThru {
+    /// Whether this is payload passthru mode: `ppt_scheme` is there and not empty.
+    pub fn is_passthru(&self) -> bool {
+        self.ppt_scheme.as_deref().is_some_and(|scheme| !scheme.is_empty())
+    }
+
+    /// How many bytes it takes in memory, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        let Self { ppt_scheme, ppt_serializer, ppt_cipher, ppt_keyid, enc_algo, enc_key, enc_serializer } = self;
+        let texts = [ppt_scheme, ppt_serializer, ppt_cipher, ppt_keyid, enc_algo, enc_key, enc_serializer];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
 /// Who may and who may not receive an event (spec: "Subscriber Black- and Whitelisting").
 ///
 /// An `eligible` list that is present and empty means nobody.
@@ -50,6 +64,26 @@ pub struct Audience {
     pub eligible_authid: Option<Vec<String>>,
     /// If present, only sessions with these roles receive the event.
     pub eligible_authrole: Option<Vec<String>>,
+}
+
+impl Audience {
+    /// Whether a list of eligible receivers is there and empty, so that nobody receives the event.
+    pub(crate) fn is_nobody(&self) -> bool {
+        let Self { eligible, eligible_authid, eligible_authrole, .. } = self;
+        eligible.as_ref().is_some_and(Vec::is_empty)
+            || [eligible_authid, eligible_authrole].into_iter().flatten().any(Vec::is_empty)
+    }
+
+    /// How many bytes it takes in memory, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        let Self { exclude, exclude_authid, exclude_authrole, eligible, eligible_authid, eligible_authrole } = self;
+        let ids = exclude.len() + eligible.as_ref().map_or(0, Vec::len);
+        let names = [exclude_authid, exclude_authrole].into_iter();
+        let names = names.chain([eligible_authid, eligible_authrole].into_iter().flatten()).flatten();
+        size_of::<Self>()
+            + ids * size_of::<SessionId>()
+            + names.map(|name| size_of::<String>() + name.len()).sum::<usize>()
+    }
 }
 
 /// Options of PUBLISH.

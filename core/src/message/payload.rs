@@ -126,6 +126,16 @@ impl Payload {
         }
     }
 
+    /// How many bytes the payload takes in memory, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.0 {
+            Repr::Raw { .. } | Repr::Opaque(_) | Repr::Empty => self.raw_len(),
+            Repr::Values(values) => {
+                values.0.iter().map(Value::weight).sum::<usize>() + crate::value::weight_of_dict(&values.1)
+            }
+        }
+    }
+
     /// Copies the bytes out of the frame they share, so that keeping the payload does not keep a whole read buffer.
     pub fn detach(&mut self) {
         if let Repr::Raw { tail, .. } | Repr::Opaque(tail) = &mut self.0 {

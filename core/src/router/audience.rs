@@ -5,42 +5,89 @@ use super::PeerKey;
 use super::peer::Peer;
 use super::session::Session;
 use crate::arena::Arena;
-use crate::message::Audience;
-use std::collections::BTreeMap;
+use crate::hash::HashMap;
+use crate::id::{SessionId, SubscriptionId};
+use crate::message::{Audience, Features};
 
-/// The receivers that a publication admits.
+/// The receivers that a publication admits, among the sessions of the router.
 pub(crate) struct Filter<'a> {
-    excluded: Option<PeerKey>,
-    audience: Option<&'a Audience>,
+    pub(crate) peers: &'a Arena<PeerKey, Peer>,
+    pub(crate) sessions: &'a HashMap<SessionId, PeerKey>,
+    /// The publisher, if it is left out.
+    pub(crate) excluded: Option<PeerKey>,
+    /// Its lists are sorted: see [`sort`].
+    pub(crate) audience: Option<&'a Audience>,
+    /// What a subscriber must have announced to understand the event.
+    pub(crate) needed: Features,
 }
 
-impl<'a> Filter<'a> {
-    pub(crate) fn new(publisher: PeerKey, exclude_publisher: bool, audience: Option<&'a Audience>) -> Self {
-        Self { excluded: exclude_publisher.then_some(publisher), audience }
-    }
-
-    /// The admitted subscribers, in the order of their places.
-    pub(crate) fn select(&self, peers: &Arena<PeerKey, Peer>, subscribers: &BTreeMap<u64, PeerKey>) -> Vec<PeerKey> {
-        let mut selected = Vec::with_capacity(subscribers.len());
-        let candidates = subscribers.values().copied().filter(|&peer| Some(peer) != self.excluded);
-        match self.audience {
-            None => selected.extend(candidates),
-            Some(audience) => selected.extend(candidates.filter(|&peer| {
-                peers.get(peer).and_then(Peer::session).is_some_and(|session| admits(audience, session))
-            })),
-        }
+impl Filter<'_> {
+    /// Those of the candidates that are admitted, in the order given.
+    pub(crate) fn select(&self, candidates: impl ExactSizeIterator<Item = PeerKey>) -> Vec<PeerKey> {
+        let mut selected = Vec::with_capacity(candidates.len());
+        self.select_into(&mut selected, candidates);
         selected
     }
+
+    /// As [`Filter::select`], behind those selected before.
+    pub(crate) fn select_into(&self, selected: &mut Vec<PeerKey>, candidates: impl Iterator<Item = PeerKey>) {
+        let candidates = candidates.filter(|&peer| Some(peer) != self.excluded);
+        if self.audience.is_none() && self.needed == Features::NONE {
+            return selected.extend(candidates);
+        }
+        let session = |peer| self.peers.get(peer).and_then(Peer::session);
+        selected.extend(candidates.filter(|&peer| {
+            session(peer).is_some_and(|session| {
+                session.subscriber_has(self.needed) && self.audience.is_none_or(|audience| admits(audience, session))
+            })
+        }));
+    }
+
+    /// The sessions of the list of eligible ones that hold the subscription, in the order of their places, if going
+    /// through that list is cheaper than through `subscribers`: one receiver among many costs no scan.
+    pub(crate) fn eligible(&self, subscription: SubscriptionId, subscribers: usize) -> Option<Vec<PeerKey>> {
+        let list = self.audience?.eligible.as_ref().filter(|list| list.len() < subscribers)?;
+        let mut found: Vec<(u64, PeerKey)> = list
+            .iter()
+            .filter_map(|id| {
+                let &peer = self.sessions.get(id)?;
+                let &place = self.peers.get(peer)?.session()?.subscriptions.get(&subscription)?;
+                Some((place, peer))
+            })
+            .collect();
+        found.sort_unstable();
+        Some(found.into_iter().map(|(_, peer)| peer).collect())
+    }
+}
+
+/// Puts the lists into the order in which [`admits`] searches them, so that a long list does not cost each subscriber
+/// a walk through it. Equal audiences then have equal lists.
+pub(crate) fn sort(audience: &mut Audience) {
+    fn sort<T: Ord>(list: &mut Vec<T>) {
+        list.sort_unstable();
+        list.dedup();
+    }
+    sort(&mut audience.exclude);
+    sort(&mut audience.exclude_authid);
+    sort(&mut audience.exclude_authrole);
+    audience.eligible.iter_mut().for_each(sort);
+    audience.eligible_authid.iter_mut().for_each(sort);
+    audience.eligible_authrole.iter_mut().for_each(sort);
 }
 
 /// A session receives the event if no blacklist names it and every whitelist that is present does.
-fn admits(audience: &Audience, session: &Session) -> bool {
-    let (authid, authrole) = (&session.identity.authid, &session.identity.authrole);
-    let excluded = audience.exclude.contains(&session.id)
-        || audience.exclude_authid.contains(authid)
-        || audience.exclude_authrole.contains(authrole);
-    !excluded
-        && audience.eligible.as_ref().is_none_or(|list| list.contains(&session.id))
-        && audience.eligible_authid.as_ref().is_none_or(|list| list.contains(authid))
-        && audience.eligible_authrole.as_ref().is_none_or(|list| list.contains(authrole))
+pub(crate) fn admits(audience: &Audience, session: &Session) -> bool {
+    let lists = (&audience.exclude, &audience.eligible);
+    permits(lists, &session.id) && admits_identity(audience, session)
+}
+
+/// [`admits`], as far as it does not depend on the session's id.
+pub(crate) fn admits_identity(audience: &Audience, session: &Session) -> bool {
+    let identity = &session.identity;
+    permits((&audience.exclude_authid, &audience.eligible_authid), &identity.authid)
+        && permits((&audience.exclude_authrole, &audience.eligible_authrole), &identity.authrole)
+}
+
+fn permits<T: Ord>((excluded, eligible): (&Vec<T>, &Option<Vec<T>>), item: &T) -> bool {
+    excluded.binary_search(item).is_err() && eligible.as_ref().is_none_or(|list| list.binary_search(item).is_ok())
 }

@@ -1,32 +1,33 @@
-//! Topics, subscribers and events (spec: "Publish and Subscribe").
+//! Topics and subscribers (spec: "Subscribing and Unsubscribing", "Pattern-based Subscription", "Event
+//! Retention").
 
-use super::audience::Filter;
+use super::audience::admits;
 use super::meta::Watched;
-use super::output::{Output, Recipients};
 use super::pattern::PatternMap;
 use super::peer::Peer;
-use super::permission::Decision;
+use super::publication::{Publication, needed_features};
 use super::realm::RealmKey;
+use super::retained::{Retained, RetainedEvent};
 use super::session::{Session, sorted_keys};
-use super::{PeerKey, Router};
+use super::subscribers::Subscribers;
+use super::{Limits, PeerKey, Router};
 use crate::arena::Arena;
 use crate::hash::Seed;
-use crate::id::{PublicationId, SessionId, SubscriptionId};
+use crate::id::{SessionId, SubscriptionId};
 use crate::message::{
-    Event, EventDetails, Publish, Published, RequestType, Subscribe, Subscribed, Unsubscribe, Unsubscribed,
+    Event, EventDetails, RequestType, Subscribe, SubscribeOptions, Subscribed, Unsubscribe, Unsubscribed,
 };
-use crate::rng::draw_id;
 use crate::time::{Instant, UnixTime};
 use crate::uri::{MatchPolicy, Uri, error};
-use std::collections::BTreeMap;
 
-/// The subscriptions of a realm.
+/// The subscriptions of a realm, and its retained events.
 #[derive(Debug)]
 pub(crate) struct Broker {
     pub(crate) subscriptions: Arena<SubscriptionId, Subscription>,
     pub(crate) by_uri: PatternMap<SubscriptionId>,
     /// The meta events that anybody is subscribed to.
     pub(crate) watched: Watched,
+    pub(crate) retained: Retained,
     /// Numbers subscribers in the order in which they came.
     next_place: u64,
 }
@@ -37,29 +38,35 @@ pub(crate) struct Subscription {
     pub(crate) uri: Uri,
     pub(crate) matching: MatchPolicy,
     pub(crate) created: UnixTime,
-    /// In the order in which they came: events reach them in this order.
-    pub(crate) subscribers: BTreeMap<u64, PeerKey>,
+    pub(crate) subscribers: Subscribers,
 }
 
 impl Broker {
     pub(crate) fn new(seed: &Seed) -> Self {
-        Self { subscriptions: Arena::new(), by_uri: PatternMap::new(seed), watched: Watched::default(), next_place: 0 }
+        Self {
+            subscriptions: Arena::new(),
+            by_uri: PatternMap::new(seed),
+            watched: Watched::default(),
+            retained: Retained::default(),
+            next_place: 0,
+        }
     }
 
     fn create(&mut self, mut topic: Uri, matching: MatchPolicy, created: UnixTime) -> SubscriptionId {
         topic.detach();
         self.watched.add(topic.as_str(), matching);
-        let subscription = Subscription { uri: topic.clone(), matching, created, subscribers: BTreeMap::new() };
+        let subscription = Subscription { uri: topic.clone(), matching, created, subscribers: Subscribers::default() };
         let id = self.subscriptions.insert(subscription);
         self.by_uri.insert(matching, topic, id);
         id
     }
 
-    fn add(&mut self, id: SubscriptionId, peer: PeerKey) -> u64 {
+    /// Puts a subscriber at a new place.
+    fn add(&mut self, id: SubscriptionId, peer: PeerKey, node: Option<&str>) -> u64 {
         let place = self.next_place;
         self.next_place += 1;
         if let Some(subscription) = self.subscriptions.get_mut(id) {
-            subscription.subscribers.insert(place, peer);
+            subscription.subscribers.insert(place, peer, node);
         }
         place
     }
@@ -67,7 +74,7 @@ impl Broker {
     /// Takes a subscriber off, and returns whether the subscription was deleted with its last one.
     fn remove(&mut self, id: SubscriptionId, place: u64) -> bool {
         let Some(subscription) = self.subscriptions.get_mut(id) else { return false };
-        subscription.subscribers.remove(&place);
+        subscription.subscribers.remove(place);
         let deleted = subscription.subscribers.is_empty();
         if deleted {
             let (uri, matching) = (subscription.uri.as_str(), subscription.matching);
@@ -77,41 +84,76 @@ impl Broker {
         }
         deleted
     }
+
+    /// Why one more subscriber can not be taken, as a text.
+    fn check_room(&self, topic: &Uri, options: &SubscribeOptions, limits: &Limits) -> Result<(), &'static str> {
+        if !self.by_uri.has_room(options.matching, topic.as_str(), limits.max_wildcard_shapes) {
+            return Err("the realm's subscriptions have as many shapes of such wildcard patterns as they may");
+        }
+        let Some(nkey) = &options.nkey else { return Ok(()) };
+        if nkey.len() > limits.max_uri_length {
+            return Err("the nkey is longer than a URI may be");
+        }
+        let present = self.by_uri.get(options.matching, topic.as_str()).and_then(|id| self.subscriptions.get(id));
+        let max_nodes = limits.max_nodes_per_subscription;
+        match present {
+            Some(subscription) if !subscription.subscribers.has_room(nkey, max_nodes) => {
+                Err("the subscription has as many node keys as it may")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Router {
     pub(crate) fn subscribe(&mut self, now: Instant, key: PeerKey, subscribe: Subscribe) {
         let Subscribe { request, options, topic } = subscribe;
-        let kind = RequestType::Subscribe;
+        let get_retained = options.get_retained;
+        match self.try_subscribe(now, key, topic, &options) {
+            Ok(subscription) => {
+                self.send(key, Subscribed { request, subscription });
+                if get_retained {
+                    self.send_retained(key, subscription);
+                }
+            }
+            Err(text) => {
+                self.stats.limited += 1;
+                self.fail(key, RequestType::Subscribe, request, error::RESOURCE_LIMIT, text);
+            }
+        }
+    }
+
+    /// Adds a session to the subscribers; one that is there already may get another node key.
+    fn try_subscribe(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        topic: Uri,
+        options: &SubscribeOptions,
+    ) -> Result<SubscriptionId, String> {
         let created = self.wall_clock(now);
-        let Some(session) = self.peers.get(key).and_then(Peer::session) else { return };
+        let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return Err(String::new()) };
+        let limits = &self.config.limits;
         let (realm, session_id) = (session.realm, session.id);
         let broker = &mut self.realms.get_mut(realm).broker;
-        let held = session.subscriptions.len();
         let present = broker.by_uri.get(options.matching, topic.as_str());
-        if let Some(id) = present
-            && session.subscriptions.contains_key(&id)
-        {
-            return self.send(key, Subscribed { request, subscription: id });
+        let held = present.and_then(|id| session.subscriptions.get(&id).map(|&place| (id, place)));
+        if held.is_none() && session.subscriptions.len() >= limits.max_subscriptions_per_session {
+            return Err(format!("session holds {} subscriptions, as many as it may", session.subscriptions.len()));
         }
-        if held >= self.config.limits.max_subscriptions_per_session {
-            self.stats.limited += 1;
-            let text = format!("session holds {held} subscriptions, as many as it may");
-            return self.fail(key, kind, request, error::RESOURCE_LIMIT, text);
-        }
-        let max_shapes = self.config.limits.max_wildcard_shapes;
-        if !broker.by_uri.has_room(options.matching, topic.as_str(), max_shapes) {
-            self.stats.limited += 1;
-            let text = "the realm's subscriptions have as many shapes of such wildcard patterns as they may".to_owned();
-            return self.fail(key, kind, request, error::RESOURCE_LIMIT, text);
+        broker.check_room(&topic, options, limits)?;
+        if let Some((id, place)) = held {
+            if let Some(subscription) = broker.subscriptions.get_mut(id) {
+                subscription.subscribers.remove(place);
+                subscription.subscribers.insert(place, key, options.nkey.as_deref());
+            }
+            return Ok(id);
         }
         let id = present.unwrap_or_else(|| broker.create(topic, options.matching, created));
-        let place = broker.add(id, key);
-        if let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) {
-            session.subscriptions.insert(id, place);
-        }
-        self.send(key, Subscribed { request, subscription: id });
+        let place = broker.add(id, key, options.nkey.as_deref());
+        session.subscriptions.insert(id, place);
         self.note_subscribed(realm, session_id, id, present.is_none());
+        Ok(id)
     }
 
     pub(crate) fn unsubscribe(&mut self, key: PeerKey, unsubscribe: &Unsubscribe) {
@@ -142,43 +184,6 @@ impl Router {
         }
     }
 
-    pub(crate) fn publish(&mut self, key: PeerKey, publish: Publish, decision: Decision) {
-        let Publish { request, options, topic, payload } = publish;
-        let Some(session) = self.peers.get(key).and_then(Peer::session) else { return };
-        let realm = self.realms.get(session.realm);
-        let publication = draw_publication_id(&mut *self.rng);
-        self.stats.publications += 1;
-        if options.acknowledge {
-            self.outputs.push_back(Output::Send {
-                to: Recipients::One(key),
-                message: Published { request, publication }.into(),
-            });
-        }
-        let publisher = (decision.disclose || options.disclose_me).then(|| session.disclosed.clone());
-        let filter = Filter::new(key, options.exclude_me.unwrap_or(true), options.audience.as_deref());
-        let (peers, outputs, events) = (&self.peers, &mut self.outputs, &mut self.stats.events);
-        realm.broker.by_uri.for_each_match(topic.as_str(), |id| {
-            let Some(subscription) = realm.broker.subscriptions.get(id) else { return };
-            let to = filter.select(peers, &subscription.subscribers);
-            if to.is_empty() {
-                return;
-            }
-            *events += to.len() as u64;
-            let details = EventDetails {
-                publisher: publisher.clone(),
-                topic: (subscription.matching != MatchPolicy::Exact).then(|| topic.clone()),
-                pass_thru: options.pass_thru.clone(),
-                ..EventDetails::default()
-            };
-            let event = Event { subscription: id, publication, details, payload: payload.clone() };
-            let to = match to[..] {
-                [peer] => Recipients::One(peer),
-                _ => Recipients::Many(to.into_boxed_slice()),
-            };
-            outputs.push_back(Output::Send { to, message: event.into() });
-        });
-    }
-
     /// Takes an ended session off its subscriptions.
     pub(crate) fn leave_broker(&mut self, session: &Session) {
         for id in sorted_keys(&session.subscriptions) {
@@ -187,12 +192,56 @@ impl Router {
             }
         }
     }
-}
 
-pub(crate) fn draw_publication_id(rng: &mut dyn rand_core::CryptoRng) -> PublicationId {
-    loop {
-        if let Some(id) = PublicationId::new(draw_id(rng)) {
-            return id;
+    /// Retains a publication for later subscribers, in the place of what it supersedes.
+    pub(crate) fn retain(&mut self, realm: RealmKey, publication: &Publication) {
+        if publication.options.audience.as_ref().is_some_and(|audience| audience.is_nobody()) {
+            return;
+        }
+        let publisher = publication.excluded.and_then(|(peer, _)| self.peers.get(peer)).and_then(Peer::session);
+        let admits_publisher = |old: &RetainedEvent| {
+            publisher.is_some_and(|session| old.audience.as_ref().is_none_or(|audience| admits(audience, session)))
+        };
+        let retained = &mut self.realms.get_mut(realm).broker.retained;
+        let kept = retained.insert(publication, &self.config.limits, admits_publisher);
+        self.stats.retained_evicted += kept.evicted;
+        self.stats.retained_refused += u64::from(kept.refused);
+    }
+
+    /// Sends the retained events of a subscription to one that has just subscribed: of each topic the most recent one
+    /// that it would have received.
+    fn send_retained(&mut self, key: PeerKey, id: SubscriptionId) {
+        let Some(session) = self.peers.get(key).and_then(Peer::session) else { return };
+        let Some(&place) = session.subscriptions.get(&id) else { return };
+        let Broker { subscriptions, retained, .. } = &self.realms.get(session.realm).broker;
+        let Some(Subscription { uri, matching, subscribers, .. }) = subscriptions.get(id) else { return };
+        let admitted = |event: &RetainedEvent| {
+            event.excluded != Some(session.id)
+                && event.audience.as_ref().is_none_or(|audience| admits(audience, session))
+                && subscribers.reaches(place, event.rkey.as_deref())
+                && session.subscriber_has(needed_features(&event.payload))
+        };
+        let found = retained.find(uri.as_str(), *matching, &self.config.limits, admitted);
+        self.stats.retained_truncated += u64::from(found.truncated);
+        self.stats.events += found.events.len() as u64;
+        let events: Vec<Event> = found
+            .events
+            .into_iter()
+            .map(|(topic, event)| Event {
+                subscription: id,
+                publication: event.publication,
+                details: EventDetails {
+                    publisher: event.publisher.clone(),
+                    topic: (*matching != MatchPolicy::Exact).then(|| topic.clone()),
+                    trustlevel: event.trustlevel,
+                    retained: true,
+                    pass_thru: event.pass_thru.clone(),
+                },
+                payload: event.payload.clone(),
+            })
+            .collect();
+        for event in events {
+            self.send(key, event);
         }
     }
 }

@@ -28,12 +28,23 @@ pub struct RealmConfig {
     pub request_ids: RequestIdCheck,
     /// Whether the procedures and topics of the meta API exist. What a session may do with them is up to its role.
     pub meta_api: bool,
+    /// Whether sessions may ask to be disclosed with `disclose_me`; if not, such a request is refused with
+    /// `wamp.error.option_disallowed.disclose_me`, unless the role's rule discloses anyway.
+    pub disclose_me: bool,
 }
 
 impl RealmConfig {
-    /// A realm with loose URIs, lenient request ids, the meta API and these roles.
+    /// A realm with loose URIs, lenient request ids, the meta API and these roles, in which sessions may disclose
+    /// themselves.
     pub const fn new(name: Uri, roles: Vec<RoleConfig>) -> Self {
-        Self { name, roles, uri_rule: UriRule::Loose, request_ids: RequestIdCheck::Warn, meta_api: true }
+        Self {
+            name,
+            roles,
+            uri_rule: UriRule::Loose,
+            request_ids: RequestIdCheck::Warn,
+            meta_api: true,
+            disclose_me: true,
+        }
     }
 }
 
@@ -44,6 +55,17 @@ pub struct RoleConfig {
     pub name: String,
     /// What sessions with this role may do.
     pub permissions: Permissions,
+    /// Trust in calls and events of sessions with this role, told to those who receive them (spec: "Call Trust
+    /// Levels", "Publication Trust Levels"). 0 is the lowest; what higher levels mean is the application's matter.
+    /// `None`: nothing is told.
+    pub trustlevel: Option<u64>,
+}
+
+impl RoleConfig {
+    /// A role without a trust level.
+    pub fn new(name: impl Into<String>, permissions: Permissions) -> Self {
+        Self { name: name.into(), permissions, trustlevel: None }
+    }
 }
 
 /// What happens to a request id that is not the one that follows in the session's sequence (spec: "IDs").
@@ -99,6 +121,22 @@ pub struct Limits {
     /// look-up. A shape of more than 16 components counts once for every 16 begun. Default 256, which has room for all
     /// shapes of up to 8 components.
     pub max_wildcard_shapes: usize,
+    /// Distinct node keys (`nkey`) among the subscribers of one subscription: each costs an event with a resource key a
+    /// few nanoseconds. Default 1,024.
+    pub max_nodes_per_subscription: usize,
+    /// Retained events of a realm; beyond it those of the topic that was not published to for longest are dropped.
+    /// Default 100,000.
+    pub max_retained_events: usize,
+    /// Bytes of the retained events of a realm, with what it takes to keep them; beyond it those of the topic that was
+    /// not published to for longest are dropped. Default 64 MiB.
+    pub max_retained_bytes: usize,
+    /// Retained events of one topic: the one for everybody and those for limited audiences; beyond it the oldest is
+    /// dropped. Default 16.
+    pub max_retained_per_topic: usize,
+    /// Retained events sent for one SUBSCRIBE with a pattern. Default 1,000.
+    pub max_retained_replies: usize,
+    /// Topics looked at to find the retained events for one SUBSCRIBE with a pattern. Default 10,000.
+    pub max_retained_search: usize,
 }
 
 impl Default for Limits {
@@ -119,6 +157,12 @@ impl Default for Limits {
             max_invocations_in_flight: 65_536,
             max_uri_length: 1_024,
             max_wildcard_shapes: 256,
+            max_nodes_per_subscription: 1_024,
+            max_retained_events: 100_000,
+            max_retained_bytes: 64 << 20,
+            max_retained_per_topic: 16,
+            max_retained_replies: 1_000,
+            max_retained_search: 10_000,
         }
     }
 }

@@ -5,7 +5,10 @@ use crate::message::{Features, RouterRoles};
 const BROKER: Features = Features::PUBLISHER_IDENTIFICATION
     .union(Features::PUBLISHER_EXCLUSION)
     .union(Features::SUBSCRIBER_BLACKWHITE_LISTING)
-    .union(Features::PATTERN_BASED_SUBSCRIPTION);
+    .union(Features::PATTERN_BASED_SUBSCRIPTION)
+    .union(Features::PUBLICATION_TRUSTLEVELS)
+    .union(Features::SHARDED_SUBSCRIPTION)
+    .union(Features::EVENT_RETENTION);
 
 const DEALER: Features = Features::CALLER_IDENTIFICATION
     .union(Features::CALL_CANCELING)

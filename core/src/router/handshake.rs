@@ -214,7 +214,8 @@ impl Router {
             agent: self.config.agent.clone(),
             roles: features::announced(self.realms.get(realm).meta_api),
         };
-        let session = Box::new(Session::new(handshake, identity, realm, role, &self.seed));
+        let trustlevel = self.realms.get(realm).trustlevel(role);
+        let session = Box::new(Session::new(handshake, identity, realm, role, trustlevel, &self.seed));
         self.clear_deadline(key);
         self.leave_joining(key);
         let Some(peer) = self.peers.get_mut(key) else { return };

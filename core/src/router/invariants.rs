@@ -68,6 +68,8 @@ impl Router {
                 assert!(!subscription.subscribers.is_empty(), "a subscription that nobody holds");
                 assert_eq!(realm.broker.by_uri.get(subscription.matching, subscription.uri.as_str()), Some(id));
                 held_subscriptions += subscription.subscribers.len();
+                assert_eq!(subscription.subscribers.iter().count(), subscription.subscribers.len(), "subscribers");
+                subscription.subscribers.check_invariants();
             }
             assert_eq!(realm.broker.by_uri.len(), realm.broker.subscriptions.len(), "topics");
             let mut watched = Watched::default();
@@ -75,6 +77,7 @@ impl Router {
                 watched.add(subscription.uri.as_str(), subscription.matching);
             }
             assert_eq!(realm.broker.watched, watched, "subscriptions of meta events");
+            realm.broker.retained.check_invariants(&self.config.limits);
             for (id, registration) in realm.dealer.registrations.iter() {
                 assert!(!registration.callees.is_empty(), "a registration that nobody holds");
                 assert_eq!(realm.dealer.by_uri.get(registration.matching, registration.uri.as_str()), Some(id));

@@ -65,7 +65,7 @@ impl Router {
             self.stats.limited += 1;
             return Err((error::RESOURCE_LIMIT, text));
         }
-        let caller = (decision.disclose || options.disclose_me).then(|| session.disclosed.clone());
+        let caller = self.disclosure(session, decision, options.disclose_me)?;
 
         let found = realm.dealer.by_uri.best(procedure.as_str());
         let (peers, max_held) = (&self.peers, self.config.limits.max_held_requests);

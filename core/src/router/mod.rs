@@ -25,12 +25,16 @@ mod invariants;
 mod invocation;
 mod meta;
 mod output;
+mod passthru;
 pub(crate) mod pattern;
 mod peer;
 pub mod permission;
+mod publication;
 mod realm;
+mod retained;
 mod session;
 mod stats;
+mod subscribers;
 mod timers;
 
 pub use config::{Limits, RealmConfig, RequestIdCheck, RoleConfig, RouterConfig};
@@ -351,11 +355,16 @@ impl Router {
             calls_in_flight: self.calls.len(),
             undecided: self.decisions.len(),
             timers: self.timers.len(),
+            retained_events: self.realms.iter().map(|realm| realm.broker.retained.events()).sum(),
+            retained_bytes: self.realms.iter().map(|realm| realm.broker.retained.bytes()).sum(),
             ..self.stats
         }
     }
 
     fn receive_joined(&mut self, now: Instant, peer: PeerKey, message: Message) {
+        if let Some(violation) = self.session(peer).and_then(|session| passthru::violation(session, &message)) {
+            return self.violate(now, peer, violation);
+        }
         let request = match &message {
             Message::Call(call) if self.is_call_in_flight(peer, call.request) => {
                 return self.violate(now, peer, Violation::RequestInUse(call.request));

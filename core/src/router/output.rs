@@ -106,6 +106,15 @@ pub enum Violation {
     UnknownInvocation(RequestId),
     /// HELLO without any role.
     NoRoles,
+    /// A message that uses a feature which the peer did not announce for its role.
+    NotAnnounced {
+        /// The message received.
+        message: &'static str,
+        /// The role that would have had to announce it.
+        role: &'static str,
+        /// The name of the feature.
+        feature: &'static str,
+    },
     /// The peer sent while the router had not yet decided who it is.
     SentWhileUndecided(&'static str),
     /// Bytes that are not a message.
@@ -124,6 +133,9 @@ impl fmt::Display for Violation {
             Self::RequestInUse(id) => write!(f, "request id {id} is still in use by a call"),
             Self::UnknownInvocation(id) => write!(f, "invocation {id} was never sent to this session"),
             Self::NoRoles => f.write_str("HELLO announces no role"),
+            Self::NotAnnounced { message, role, feature } => {
+                write!(f, "received {message} with {feature}, which was not announced for the role {role}")
+            }
             Self::SentWhileUndecided(got) => write!(f, "received {got} while authentication was undecided"),
             Self::Undecodable(error) => write!(f, "malformed message: {error}"),
         }

@@ -2,7 +2,7 @@
 
 use super::PeerKey;
 use super::broker::Broker;
-use super::config::{RealmConfig, RequestIdCheck};
+use super::config::{RealmConfig, RequestIdCheck, RoleConfig};
 use super::dealer::Dealer;
 use super::permission::Permissions;
 use crate::hash::{HashMap, Seed};
@@ -32,9 +32,11 @@ pub(crate) struct Realm {
     pub(crate) uri_rule: UriRule,
     pub(crate) request_ids: RequestIdCheck,
     pub(crate) meta_api: bool,
+    /// Whether sessions may ask to be disclosed.
+    pub(crate) disclose_me: bool,
     /// The open sessions, but for those of the built-in role.
     pub(crate) sessions: BTreeMap<SessionId, PeerKey>,
-    roles: Vec<Permissions>,
+    roles: Vec<RoleConfig>,
     /// How often a role was changed: verdicts cached before that are void.
     pub(crate) role_changes: u64,
     role_by_name: HashMap<String, usize>,
@@ -47,14 +49,15 @@ impl Realm {
         let mut roles = Vec::with_capacity(config.roles.len());
         let mut role_by_name = seed.map();
         for role in config.roles {
-            role_by_name.insert(role.name, roles.len());
-            roles.push(role.permissions);
+            role_by_name.insert(role.name.clone(), roles.len());
+            roles.push(role);
         }
         Self {
             name: config.name,
             uri_rule: config.uri_rule,
             request_ids: config.request_ids,
             meta_api: config.meta_api,
+            disclose_me: config.disclose_me,
             sessions: BTreeMap::new(),
             roles,
             role_changes: 0,
@@ -73,7 +76,17 @@ impl Realm {
     pub(crate) fn permissions(&self, role: Role) -> Option<&Permissions> {
         match role {
             Role::Trusted => None,
-            Role::Configured(index) => self.roles.get(index).filter(|permissions| !permissions.is_asked()),
+            Role::Configured(index) => {
+                self.roles.get(index).map(|role| &role.permissions).filter(|permissions| !permissions.is_asked())
+            }
+        }
+    }
+
+    /// What is told of the trust in sessions of a role.
+    pub(crate) fn trustlevel(&self, role: Role) -> Option<u64> {
+        match role {
+            Role::Trusted => None,
+            Role::Configured(index) => self.roles.get(index)?.trustlevel,
         }
     }
 
@@ -82,7 +95,7 @@ impl Realm {
         let Some(entry) = self.role_by_name.get(role).and_then(|&index| self.roles.get_mut(index)) else {
             return false;
         };
-        *entry = permissions;
+        entry.permissions = permissions;
         self.role_changes += 1;
         true
     }

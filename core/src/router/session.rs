@@ -4,6 +4,7 @@ use super::authorize::{ActionKey, CachedVerdict, Waiting};
 use super::dealer::CallKey;
 use super::output::{CloseReason, Identity, Output, Recipients, Violation};
 use super::peer::{Handshake, State};
+use super::permission::Decision;
 use super::realm::{RealmKey, Role};
 use super::{PeerKey, RequestIdCheck, Router};
 use crate::hash::{HashMap, Seed};
@@ -25,6 +26,8 @@ pub(crate) struct Session {
     pub(crate) identity: Arc<Identity>,
     /// What is told of this session to others when it is disclosed.
     pub(crate) disclosed: Arc<Disclosed>,
+    /// What is told of the trust in this session.
+    pub(crate) trustlevel: Option<u64>,
     /// The request id that follows in the client's sequence.
     pub(crate) next_request: RequestId,
     /// The request id of the next INVOCATION to this session.
@@ -44,7 +47,14 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(handshake: &Handshake, identity: Identity, realm: RealmKey, role: Role, seed: &Seed) -> Self {
+    pub(crate) fn new(
+        handshake: &Handshake,
+        identity: Identity,
+        realm: RealmKey,
+        role: Role,
+        trustlevel: Option<u64>,
+        seed: &Seed,
+    ) -> Self {
         let disclosed = Disclosed {
             session: handshake.session,
             authid: Some(identity.authid.clone()),
@@ -57,6 +67,7 @@ impl Session {
             roles: handshake.roles,
             identity: Arc::new(identity),
             disclosed: Arc::new(disclosed),
+            trustlevel,
             next_request: RequestId::FIRST,
             next_invocation: RequestId::FIRST,
             subscriptions: seed.map(),
@@ -71,6 +82,11 @@ impl Session {
     /// Whether the client announced all of `features` for the callee role.
     pub(crate) fn callee_has(&self, features: Features) -> bool {
         self.roles.callee.is_some_and(|announced| announced.contains(features))
+    }
+
+    /// Whether the client announced all of `features` for the subscriber role.
+    pub(crate) fn subscriber_has(&self, features: Features) -> bool {
+        self.roles.subscriber.is_some_and(|announced| announced.contains(features))
     }
 }
 
@@ -100,6 +116,23 @@ impl Router {
                 false
             }
         }
+    }
+
+    /// What the receivers of a session's call or event are told of it: something if the rules say so, or if it asks.
+    ///
+    /// # Errors
+    /// It asks, and its realm does not let sessions ask (spec: "Caller Identification", "Publisher Identification").
+    pub(crate) fn disclosure(
+        &self,
+        session: &Session,
+        decision: Decision,
+        disclose_me: bool,
+    ) -> Result<Option<Arc<Disclosed>>, (Uri, String)> {
+        if disclose_me && !decision.disclose && !self.realms.get(session.realm).disclose_me {
+            let text = "the realm does not let sessions disclose themselves with disclose_me".to_owned();
+            return Err((error::DISCLOSE_ME_NOT_ALLOWED, text));
+        }
+        Ok((decision.disclose || disclose_me).then(|| session.disclosed.clone()))
     }
 
     /// GOODBYE from an open session: answered, and the session is over. The transport may be used for another HELLO.

@@ -18,6 +18,10 @@ pub struct RouterStats {
     pub undecided: usize,
     /// Deadlines waited for now.
     pub timers: usize,
+    /// Retained events now.
+    pub retained_events: usize,
+    /// Bytes of retained events now, as [`Limits::max_retained_bytes`](super::Limits::max_retained_bytes) counts them.
+    pub retained_bytes: usize,
 
     /// Sessions that joined.
     pub joined: u64,
@@ -45,6 +49,12 @@ pub struct RouterStats {
     pub undeliverable: u64,
     /// Requests refused by the role's permissions.
     pub denied: u64,
+    /// Retained events dropped to make room for others.
+    pub retained_evicted: u64,
+    /// Events not retained because they are larger than everything that may be.
+    pub retained_refused: u64,
+    /// SUBSCRIBEs whose look-up of retained events ended at a limit, so that some may not have been sent.
+    pub retained_truncated: u64,
     /// Requests refused by a limit on what one session may hold.
     pub limited: u64,
     /// Request ids out of sequence, with [`RequestIdCheck::Warn`](super::RequestIdCheck::Warn).

@@ -109,7 +109,7 @@ fn router_config() -> RouterConfig {
     let rule = |uri: &'static str, allow| Rule::new(Uri::from(uri), MatchPolicy::Prefix, allow);
     let rules = vec![rule("", Allow::ALL), rule("com.secret.", Allow::NONE)];
     let permissions = Permissions::new(rules).expect("no rule contradicts another");
-    let roles = vec![RoleConfig { name: "member".to_owned(), permissions }];
+    let roles = vec![RoleConfig::new("member", permissions)];
     let realm = RealmConfig { request_ids: RequestIdCheck::Strict, ..RealmConfig::new(REALM, roles) };
     RouterConfig { realms: vec![realm], ..RouterConfig::default() }
 }

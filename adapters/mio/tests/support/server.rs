@@ -45,7 +45,7 @@ pub fn identity(authid: impl Into<String>, authrole: &str) -> Identity {
 
 /// One realm in which everybody may do everything, except those whose role is `asked`: for them the host decides.
 pub fn open_router() -> RouterConfig {
-    let role = |name: &str, permissions| RoleConfig { name: name.to_owned(), permissions };
+    let role = |name: &str, permissions| RoleConfig::new(name, permissions);
     let roles = vec![role("anyone", Permissions::all()), role("asked", Permissions::asked())];
     RouterConfig { realms: vec![RealmConfig::new(REALM, roles)], ..RouterConfig::default() }
 }

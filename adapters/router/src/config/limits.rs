@@ -108,6 +108,12 @@ pub(super) const ROUTER: &[LimitKey<Limits>] = &[
     count!(Limits, max_invocations_in_flight, "", 1..=MANY, "invocations of one session without a final answer"),
     count!(Limits, max_uri_length, "bytes", 16..=65_535, "length of a topic or procedure that is kept"),
     count!(Limits, max_wildcard_shapes, "", 1..=65_535, "distinct shapes of the wildcard patterns of a realm"),
+    count!(Limits, max_nodes_per_subscription, "", 1..=65_535, "distinct node keys of the subscribers of a topic"),
+    count!(Limits, max_retained_events, "", 0..=MANY, "retained events of a realm"),
+    count!(Limits, max_retained_bytes, "bytes", 0..=1 << 40, "memory of the retained events of a realm"),
+    count!(Limits, max_retained_per_topic, "", 1..=1_000, "retained events of a topic"),
+    count!(Limits, max_retained_replies, "", 1..=MANY, "retained events sent for one SUBSCRIBE"),
+    count!(Limits, max_retained_search, "", 1..=MANY, "topics looked at for one SUBSCRIBE"),
 ];
 
 /// `wampd.limits`, the part that the connections keep.

@@ -1,6 +1,7 @@
 //! Realms, roles and permissions.
 
 use super::reader::{Context, Item, Place, Section};
+use wampd_core::id::MAX_ID;
 use wampd_core::router::{Allow, Disclose, Permissions, RealmConfig, RequestIdCheck, RoleConfig, Rule};
 use wampd_core::uri::{MatchPolicy, Uri, UriRule};
 
@@ -57,6 +58,7 @@ fn options(cx: &mut Context<'_>, section: &mut Section<'_>, realm: &mut RealmCon
                 [("strict", RequestIdCheck::Strict), ("warn", RequestIdCheck::Warn), ("off", RequestIdCheck::Off)];
             realm.request_ids = item.one_of(cx, &checks).unwrap_or_default();
         }
+        realm.disclose_me = wampd.bool(cx, "disclose_me", realm.disclose_me);
         wampd.finish(cx);
     }
 }
@@ -79,6 +81,7 @@ fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<Ro
             }
         }
     }
+    let trustlevel = trustlevel(cx, &mut section);
     section.get("id");
     section.get("description");
     section.refuse(
@@ -91,12 +94,20 @@ fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<Ro
     section.finish(cx);
     let rules = permissions.into_iter().map(|(rule, _)| rule).collect();
     match Permissions::new(rules) {
-        Ok(permissions) => Some(RoleConfig { name: name?, permissions }),
+        Ok(permissions) => Some(RoleConfig { name: name?, permissions, trustlevel }),
         Err(contradiction) => {
             cx.error(&item.place, contradiction.to_string(), "keep the one you mean");
             None
         }
     }
+}
+
+/// `wampd.trustlevel` of a role.
+fn trustlevel(cx: &mut Context<'_>, section: &mut Section<'_>) -> Option<u64> {
+    let mut wampd = section.get("wampd").and_then(|item| item.map(cx))?;
+    let level = wampd.get("trustlevel").and_then(|item| item.integer(cx, 0..=MAX_ID, ""));
+    wampd.finish(cx);
+    level
 }
 
 /// Two rules for the same URIs: one of them could never count.

@@ -663,3 +663,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn disclosure_and_trust() {
+    let text = node_with(ANONYMOUS, "");
+    let realm = &valid(json(&text)).router.realms[0];
+    assert_eq!((realm.disclose_me, realm.roles[0].trustlevel), (true, None));
+    let text = node_with(r#"[{"name": "anonymous", "wampd": {"trustlevel": 3}}], "wampd": {"disclose_me": false}"#, "");
+    let realm = &valid(json(&text)).router.realms[0];
+    assert_eq!((realm.disclose_me, realm.roles[0].trustlevel), (false, Some(3)));
+    let text = node_with(r#"[{"name": "anonymous", "wampd": {"trustlevel": -1}}]"#, "");
+    let [error] = &errors(&text)[..] else { panic!("one error") };
+    assert!(error.contains("trustlevel"), "{error}");
+}

@@ -5,9 +5,8 @@
 
 use super::{registration, session, subscription};
 use crate::id::{RegistrationId, SessionId, SubscriptionId};
-use crate::message::{Event, EventDetails, Payload};
-use crate::router::broker::draw_publication_id;
-use crate::router::output::{Output, Recipients};
+use crate::message::Payload;
+use crate::router::publication::Publication;
 use crate::router::realm::{RealmKey, Role};
 use crate::router::session::Session;
 use crate::router::{PeerKey, Router};
@@ -160,21 +159,9 @@ impl Router {
     /// Publishes what was noted.
     pub(crate) fn publish_meta_events(&mut self) {
         while let Some(MetaEvent { realm, topic, args }) = self.meta_events.pop_front() {
-            let topic = topic.uri();
             let payload = Payload::from_values(args, Default::default());
-            let publication = draw_publication_id(&mut *self.rng);
-            let broker = &self.realms.get(realm).broker;
-            let (outputs, events) = (&mut self.outputs, &mut self.stats.events);
-            broker.by_uri.for_each_match(topic.as_str(), |id| {
-                let Some(subscription) = broker.subscriptions.get(id) else { return };
-                let to: Box<[_]> = subscription.subscribers.values().copied().collect();
-                *events += to.len() as u64;
-                let topic = (subscription.matching != MatchPolicy::Exact).then(|| topic.clone());
-                let details = EventDetails { topic, ..EventDetails::default() };
-                let event = Event { subscription: id, publication, details, payload: payload.clone() };
-                let to = if let [peer] = to[..] { Recipients::One(peer) } else { Recipients::Many(to) };
-                outputs.push_back(Output::Send { to, message: event.into() });
-            });
+            let id = self.draw_publication_id();
+            self.disseminate(realm, &Publication::of_router(id, topic.uri(), payload));
         }
     }
 }

@@ -60,7 +60,7 @@ impl Router {
 
     pub(super) fn subscription_list_subscribers(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
         let (_, subscription) = self.subscription_of(caller, args)?;
-        let subscribers = subscription.subscribers.values().filter_map(|&key| self.session(key));
+        let subscribers = subscription.subscribers.iter().filter_map(|key| self.session(key));
         Ok(Answer::value(subscribers.map(|session| session.id.get().into()).collect::<Vec<Value>>()))
     }
 

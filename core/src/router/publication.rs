@@ -1,0 +1,124 @@
+//! From a publication to the events that subscribers receive (spec: "Publishing and Events").
+
+use super::audience::{self, Filter};
+use super::broker::Broker;
+use super::output::{Output, Recipients};
+use super::peer::Peer;
+use super::permission::Decision;
+use super::realm::RealmKey;
+use super::{PeerKey, Router};
+use crate::id::{PublicationId, SessionId, SubscriptionId};
+use crate::message::{
+    Disclosed, Event, EventDetails, Features, Payload, Publish, PublishOptions, Published, RequestType,
+};
+use crate::rng::draw_id;
+use crate::uri::{MatchPolicy, Uri};
+use std::sync::Arc;
+
+/// An event that its publisher may publish.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    pub(crate) id: PublicationId,
+    pub(crate) topic: Uri,
+    pub(crate) payload: Payload,
+    pub(crate) options: PublishOptions,
+    /// Who published, if it is disclosed.
+    pub(crate) publisher: Option<Arc<Disclosed>>,
+    pub(crate) trustlevel: Option<u64>,
+    /// The publisher, if it is left out.
+    pub(crate) excluded: Option<(PeerKey, SessionId)>,
+}
+
+impl Publication {
+    /// One of the router's own, for everybody.
+    pub(crate) fn of_router(id: PublicationId, topic: Uri, payload: Payload) -> Self {
+        let options = PublishOptions::default();
+        Self { id, topic, payload, options, publisher: None, trustlevel: None, excluded: None }
+    }
+
+    /// The details of its EVENT for a subscription.
+    fn details(&self, matching: MatchPolicy) -> EventDetails {
+        EventDetails {
+            publisher: self.publisher.clone(),
+            topic: (matching != MatchPolicy::Exact).then(|| self.topic.clone()),
+            trustlevel: self.trustlevel,
+            retained: false,
+            pass_thru: self.options.pass_thru.clone(),
+        }
+    }
+
+    fn event(&self, subscription: SubscriptionId, matching: MatchPolicy) -> Event {
+        let details = self.details(matching);
+        Event { subscription, publication: self.id, details, payload: self.payload.clone() }
+    }
+}
+
+/// What a subscriber must have announced to understand a payload. Bytes in the place of the arguments are no valid
+/// message for others. (Payload passthru mode is valid for all: whether it is understood is the subscriber's matter.)
+pub(crate) fn needed_features(payload: &Payload) -> Features {
+    if payload.as_opaque().is_some() { Features::PAYLOAD_TRANSPARENCY } else { Features::NONE }
+}
+
+impl Router {
+    pub(crate) fn publish(&mut self, key: PeerKey, publish: Publish, decision: Decision) {
+        let Publish { request, mut options, topic, payload } = publish;
+        let Some(session) = self.peers.get(key).and_then(Peer::session) else { return };
+        let publisher = match self.disclosure(session, decision, options.disclose_me) {
+            Ok(publisher) => publisher,
+            Err((error, text)) if options.acknowledge => {
+                return self.fail(key, RequestType::Publish, request, error, text);
+            }
+            Err(_) => return,
+        };
+        let (realm, trustlevel) = (session.realm, session.trustlevel);
+        let excluded = options.exclude_me.unwrap_or(true).then_some((key, session.id));
+        let id = self.draw_publication_id();
+        self.stats.publications += 1;
+        if options.acknowledge {
+            self.send(key, Published { request, publication: id });
+        }
+        if let Some(audience) = &mut options.audience {
+            audience::sort(audience);
+        }
+        self.disseminate(realm, &Publication { id, topic, payload, options, publisher, trustlevel, excluded });
+    }
+
+    /// Sends a publication to its subscribers, and keeps it where it is to be kept.
+    pub(crate) fn disseminate(&mut self, realm: RealmKey, publication: &Publication) {
+        let options = &publication.options;
+        let filter = Filter {
+            peers: &self.peers,
+            sessions: &self.sessions,
+            excluded: publication.excluded.map(|(peer, _)| peer),
+            audience: options.audience.as_deref(),
+            needed: needed_features(&publication.payload),
+        };
+        let (outputs, events) = (&mut self.outputs, &mut self.stats.events);
+        let Broker { subscriptions, by_uri, .. } = &mut self.realms.get_mut(realm).broker;
+        by_uri.for_each_match(publication.topic.as_str(), |id| {
+            let Some(subscription) = subscriptions.get_mut(id) else { return };
+            let to = subscription.subscribers.select(&filter, id, options.rkey.as_deref());
+            if to.is_empty() {
+                return;
+            }
+            *events += to.len() as u64;
+            let to = match to[..] {
+                [peer] => Recipients::One(peer),
+                _ => Recipients::Many(to.into_boxed_slice()),
+            };
+            let event = publication.event(id, subscription.matching);
+            outputs.push_back(Output::Send { to, message: event.into() });
+        });
+        if options.retain {
+            self.retain(realm, publication);
+        }
+    }
+
+    pub(crate) fn draw_publication_id(&mut self) -> PublicationId {
+        loop {
+            if let Some(id) = PublicationId::new(draw_id(&mut *self.rng)) {
+                return id;
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The subscribers of one subscription, and how an event with a resource key finds its node among them (spec: "Sharded
+//! Subscription").
+//!
+//! The specification names the two keys and leaves the rest open. Here it is this:
+//! * Subscribers that gave a node key (`nkey`) form nodes, one for each key. All others are on their own.
+//! * An event with a resource key (`rkey`) reaches one node, with all its subscribers, and every subscriber on its own.
+//!   Equal resource keys reach the same node as long as that node is there. When a node comes or goes, only the keys
+//!   that it takes or leaves behind move (rendezvous hashing, which does not depend on the router's run either).
+//! * An event without a resource key reaches everybody.
+//! * Publisher exclusion and black- and whitelisting count after that: they never redirect an event to another node.
+
+use super::PeerKey;
+use super::audience::Filter;
+use crate::id::SubscriptionId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Who holds a subscription. Places number the subscribers in the order in which they came.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers {
+    /// Those without a node key, in the order in which they came: events reach them in this order.
+    single: BTreeMap<u64, PeerKey>,
+    shards: Option<Box<Shards>>,
+}
+
+/// The subscribers with node keys.
+#[derive(Debug, Default)]
+struct Shards {
+    nodes: BTreeMap<Arc<str>, Node>,
+    /// The node of each place.
+    places: BTreeMap<u64, Arc<str>>,
+}
+
+/// The subscribers with one node key; never empty.
+#[derive(Debug)]
+struct Node {
+    hash: u64,
+    members: BTreeMap<u64, PeerKey>,
+}
+
+impl Subscribers {
+    /// Puts a subscriber at its place, in the node of this key if it gave one.
+    pub(crate) fn insert(&mut self, place: u64, peer: PeerKey, node: Option<&str>) {
+        let Some(key) = node else {
+            self.single.insert(place, peer);
+            return;
+        };
+        let shards = self.shards.get_or_insert_default();
+        let key = match shards.nodes.get_key_value(key) {
+            Some((key, _)) => key.clone(),
+            None => Arc::from(key),
+        };
+        let new = || Node { hash: hash(&key), members: BTreeMap::new() };
+        shards.nodes.entry(key.clone()).or_insert_with(new).members.insert(place, peer);
+        shards.places.insert(place, key);
+    }
+
+    /// Takes the subscriber at a place away.
+    pub(crate) fn remove(&mut self, place: u64) {
+        if self.single.remove(&place).is_some() {
+            return;
+        }
+        let Some(shards) = &mut self.shards else { return };
+        let Some(key) = shards.places.remove(&place) else { return };
+        if let Some(node) = shards.nodes.get_mut(&key) {
+            node.members.remove(&place);
+            if node.members.is_empty() {
+                shards.nodes.remove(&key);
+            }
+        }
+        if shards.nodes.is_empty() {
+            self.shards = None;
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.single.len() + self.shards.as_ref().map_or(0, |shards| shards.places.len())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.single.is_empty() && self.shards.is_none()
+    }
+
+    /// Whether a node of this key fits beside at most `max_nodes - 1` others.
+    pub(crate) fn has_room(&self, key: &str, max_nodes: usize) -> bool {
+        let Some(shards) = &self.shards else { return max_nodes > 0 };
+        shards.nodes.len() < max_nodes || shards.nodes.contains_key(key)
+    }
+
+    /// Every subscriber: those on their own in the order in which they came, then node by node.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PeerKey> {
+        let nodes = self.shards.iter().flat_map(|shards| shards.nodes.values());
+        self.single.values().chain(nodes.flat_map(|node| node.members.values())).copied()
+    }
+
+    /// The receivers of an event.
+    pub(crate) fn select(&self, filter: &Filter<'_>, id: SubscriptionId, rkey: Option<&str>) -> Vec<PeerKey> {
+        if let Some(mut candidates) = filter.eligible(id, self.len()) {
+            if let (Some(rkey), Some(shards)) = (rkey, &self.shards) {
+                let node = shards.node_of(rkey);
+                let place = |peer| filter.peers.get(peer)?.session()?.subscriptions.get(&id).copied();
+                candidates.retain(|&peer| place(peer).is_some_and(|place| self.is_at(place, node)));
+            }
+            return filter.select(candidates.into_iter());
+        }
+        let mut selected = filter.select(self.single.values().copied());
+        if let Some(shards) = &self.shards {
+            match rkey {
+                Some(rkey) => {
+                    let members = shards.node_of(rkey).into_iter().flat_map(|node| node.members.values());
+                    filter.select_into(&mut selected, members.copied());
+                }
+                None => {
+                    let members = shards.nodes.values().flat_map(|node| node.members.values());
+                    filter.select_into(&mut selected, members.copied());
+                }
+            }
+        }
+        selected
+    }
+
+    /// Whether the subscriber at a place would receive an event with this resource key.
+    pub(crate) fn reaches(&self, place: u64, rkey: Option<&str>) -> bool {
+        match (rkey, &self.shards) {
+            (Some(rkey), Some(shards)) => self.is_at(place, shards.node_of(rkey)),
+            _ => true,
+        }
+    }
+
+    fn is_at(&self, place: u64, node: Option<&Node>) -> bool {
+        self.single.contains_key(&place) || node.is_some_and(|node| node.members.contains_key(&place))
+    }
+
+    /// # Panics
+    /// When the tables do not agree with each other.
+    pub(crate) fn check_invariants(&self) {
+        let Some(shards) = &self.shards else { return };
+        assert!(!shards.nodes.is_empty(), "shards without a node");
+        let mut members = 0;
+        for (key, node) in &shards.nodes {
+            assert!(!node.members.is_empty(), "a node without subscribers");
+            members += node.members.len();
+            for place in node.members.keys() {
+                assert_eq!(shards.places.get(place), Some(key), "a subscriber's node");
+                assert!(!self.single.contains_key(place), "a subscriber counted twice");
+            }
+        }
+        assert_eq!(shards.places.len(), members, "subscribers with node keys");
+    }
+}
+
+impl Shards {
+    /// The node with the highest score for a resource key; of equals, the one whose key comes first.
+    fn node_of(&self, rkey: &str) -> Option<&Node> {
+        let rkey = hash(rkey);
+        let score = |node: &Node| mix(rkey ^ node.hash.rotate_left(32));
+        self.nodes.values().reduce(|best, node| if score(node) > score(best) { node } else { best })
+    }
+}
+
+/// FNV-1a: the same in every run and on every machine, so that keys stay with their nodes.
+fn hash(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    mix(text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
+}
+
+/// The finalizer of SplitMix64: each bit of the result depends on each bit of `n`.
+const fn mix(n: u64) -> u64 {
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::Key;
+
+    fn peer(n: u32) -> PeerKey {
+        PeerKey::from_parts(n, 0)
+    }
+
+    fn nodes(count: u32) -> Subscribers {
+        let mut subscribers = Subscribers::default();
+        for n in 0..count {
+            subscribers.insert(u64::from(n), peer(n), Some(&format!("node{n}")));
+        }
+        subscribers
+    }
+
+    fn node_of(subscribers: &Subscribers, rkey: &str) -> u64 {
+        let found = (0..100).filter(|place| subscribers.reaches(*place, Some(rkey)));
+        let [place] = found.collect::<Vec<_>>()[..] else { panic!("one node") };
+        place
+    }
+
+    /// Part of the contract: a node that comes back after a restart of the router finds its keys again.
+    #[test]
+    fn keys_are_where_they_have_always_been() {
+        let subscribers = nodes(3);
+        let at: Vec<_> = ["sn1", "sn2", "sn3", "sn4", "sn5", "sn6"].map(|rkey| node_of(&subscribers, rkey)).into();
+        assert_eq!(at, [0, 1, 1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_node_that_goes_leaves_all_other_keys_where_they_are() {
+        let mut subscribers = nodes(10);
+        let keys: Vec<_> = (0..1_000).map(|n| format!("sn{n}")).collect();
+        let before: Vec<_> = keys.iter().map(|key| node_of(&subscribers, key)).collect();
+        let mut share = [0; 10];
+        before.iter().for_each(|node| share[*node as usize] += 1);
+        assert!(share.iter().all(|keys| (60..=140).contains(keys)), "{share:?}");
+        subscribers.remove(7);
+        subscribers.check_invariants();
+        for (key, before) in keys.iter().zip(before) {
+            let after = node_of(&subscribers, key);
+            assert!(if before == 7 { after != 7 } else { after == before }, "{key}: {before}, {after}");
+        }
+    }
+
+    #[test]
+    fn equal_node_keys_are_one_node() {
+        let mut subscribers = Subscribers::default();
+        subscribers.insert(1, peer(1), None);
+        subscribers.insert(2, peer(2), Some("a"));
+        subscribers.insert(3, peer(3), Some("a"));
+        subscribers.check_invariants();
+        assert!((1..=3).all(|place| subscribers.reaches(place, Some("any"))));
+        assert_eq!(subscribers.iter().collect::<Vec<_>>(), [peer(1), peer(2), peer(3)]);
+        assert!(subscribers.has_room("a", 1) && !subscribers.has_room("b", 1));
+        for place in 1..=3 {
+            assert_eq!(subscribers.len(), 4 - place as usize);
+            subscribers.remove(place);
+            subscribers.check_invariants();
+        }
+        assert!(subscribers.is_empty());
+    }
+}
