@@ -2,9 +2,9 @@
 
 use super::args::{Args, ArgsError, Known};
 use super::{Outcome, Streams};
-use crate::config::{self, NodeConfig, Report};
+use crate::config::{self, Report};
 use crate::log::{Level, Log, LogFormat};
-use crate::node::Node;
+use crate::node::{Node, StartError, demo};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
@@ -17,7 +17,7 @@ pub const USAGE: &str = "\
 usage: wampd start [--config FILE | --cbdir DIR] [--log-level LEVEL] [--log-format FORMAT]
 
 Runs the router until SIGINT or SIGTERM, at which it says GOODBYE to every session; a
-second signal stops it at once.
+second signal stops it at once. Without a configuration it runs a demo on 127.0.0.1:8080.
 
   --config FILE        the configuration, JSON or YAML
   --cbdir DIR          the folder of the configuration: config.json or config.yaml
@@ -51,17 +51,55 @@ pub fn run(args: Vec<String>, streams: &mut Streams<'_>) -> io::Result<Outcome> 
     let file = match (args.get("--config"), args.get("--cbdir"), args.rest.first()) {
         (Some(file), None, None) => Ok(PathBuf::from(file)),
         (None, Some(folder), None) => config::find(Path::new(folder)),
+        (None, None, None) => return demo(log, streams),
         (_, _, Some(other)) => return usage(streams, &format!("what is {other:?}? Give a configuration as --config")),
-        _ => return usage(streams, "give --config or --cbdir"),
+        _ => return usage(streams, "give --config or --cbdir, not both"),
     };
-    let node = file.and_then(|file| config::load(&file));
-    match node {
-        Ok((node, warnings)) => {
+    match file.and_then(|file| config::load(&file)) {
+        Ok((config, warnings)) => {
             write!(streams.err, "{warnings}")?;
-            serve(node, log, streams)
+            let log = Arc::new(log);
+            match Node::bind(config, log.clone()) {
+                Ok(node) => serve(node, &log),
+                Err(error) => cannot_start(&error, streams),
+            }
         }
         Err(report) => refuse(&report, streams),
     }
+}
+
+/// What the demo says of itself. The secrets are those of the example, and known to everybody.
+const DEMO: &str = "\
+wampd runs a DEMO, since no configuration was given. Its secrets are known to everybody
+who has this program: do not let others reach it. See wampd start --help.
+
+  WebSocket    ws://127.0.0.1:8080/ws, realm realm1, authentication WAMP-CRA
+  users        client1 with secret123, joe with secret2, hans with 123456, peter with secret1
+  procedure    com.example.add2: adds two numbers
+  topics       com.example.topic1, com.foobar.topic1
+
+Connect with any WAMP client, for example Autobahn; Ctrl-C stops the router.
+";
+
+fn demo(log: Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    let config = match demo::config() {
+        Ok(config) => config,
+        Err(report) => return refuse(&report, streams),
+    };
+    let log = Arc::new(log);
+    match Node::bind(config, log.clone()) {
+        Ok(node) => {
+            writeln!(streams.out, "{DEMO}")?;
+            streams.out.flush()?;
+            serve(node.with_demo(), &log)
+        }
+        Err(error) => cannot_start(&error, streams),
+    }
+}
+
+fn cannot_start(error: &StartError, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    writeln!(streams.err, "wampd: {error}")?;
+    Ok(Outcome::Failure)
 }
 
 fn parse(args: Vec<String>) -> Result<(Args, Log), String> {
@@ -92,15 +130,7 @@ fn refuse(report: &Report, streams: &mut Streams<'_>) -> io::Result<Outcome> {
     Ok(Outcome::Failure)
 }
 
-fn serve(config: NodeConfig, log: Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {
-    let log = Arc::new(log);
-    let node = match Node::bind(config, log.clone()) {
-        Ok(node) => node,
-        Err(error) => {
-            writeln!(streams.err, "wampd: {error}")?;
-            return Ok(Outcome::Failure);
-        }
-    };
+fn serve(node: Node, log: &Arc<Log>) -> io::Result<Outcome> {
     let signals = Signals::new([SIGINT, SIGTERM])?;
     for endpoint in node.endpoints() {
         log.info("listening").text("endpoint", endpoint).end();

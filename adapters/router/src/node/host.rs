@@ -1,6 +1,7 @@
 //! What a server asks of the program it runs in: who may join, what HTTP requests get, what is logged.
 
 use super::Service;
+use super::demo::{self, Backend};
 use super::files::{self, Shelf};
 use super::functions::Functions;
 use super::observe;
@@ -18,7 +19,7 @@ use wampd_core::client::ClientEvent;
 use wampd_core::router::{AuthRequest, AuthVerdict, DecisionId};
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::Value;
-use wampd_mio::{Context, Host, HttpAction, ListenerId, LocalId, Observation, PeerAddress, Response};
+use wampd_mio::{Context, Host, HttpAction, ListenerId, LocalId, Locals, Observation, PeerAddress, Response};
 use wampd_wire::HttpRequest;
 
 /// The role of the session that calls an authenticator, if the configuration names none.
@@ -38,6 +39,7 @@ pub(super) struct NodeHost {
     answerer: Answerer,
     functions: Functions,
     services: Services<Asked>,
+    demo: Option<Backend>,
     log: Arc<Log>,
 }
 
@@ -61,7 +63,11 @@ impl NodeHost {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let (answerer, functions) = (Answerer::new(seed), Functions::new()?);
-        Ok(Self { auths, sites, realms, shelf, answerer, functions, services: Services::default(), log })
+        Ok(Self { auths, sites, realms, shelf, answerer, functions, services: Services::default(), demo: None, log })
+    }
+
+    pub(super) fn add_demo(&mut self, locals: &mut Locals) {
+        self.demo = Some(Backend::new(locals));
     }
 
     fn ask_function(
@@ -185,7 +191,12 @@ impl Host for NodeHost {
 
     fn http(&mut self, ListenerId(number): ListenerId, _: &PeerAddress, request: &HttpRequest) -> HttpAction {
         let Some(site) = self.sites.get(number) else { return not_found() };
-        let Some((Route { service, .. }, rest)) = site.find(request.path()) else { return not_found() };
+        let Some((Route { service, .. }, rest)) = site.find(request.path()) else {
+            return match request.path() {
+                "/" if self.demo.is_some() => HttpAction::Respond(Response::text(200, demo::PAGE)),
+                _ => not_found(),
+            };
+        };
         match service {
             Service::WebSocket { options, tag } => HttpAction::WebSocket { options: options.clone(), tag: *tag },
             Service::Static(files) => HttpAction::Respond(files::respond(files, rest, &mut self.shelf, request)),
@@ -193,6 +204,9 @@ impl Host for NodeHost {
     }
 
     fn local_event(&mut self, local: LocalId, event: ClientEvent, cx: &mut Context<'_>) {
+        if let Some(backend) = self.demo.as_mut().filter(|backend| backend.is(local)) {
+            return backend.event(event, cx.locals(), &self.log);
+        }
         for (asked, result) in self.services.event(cx.locals(), local, event).unwrap_or_default() {
             self.answered(asked, result, cx);
         }

@@ -1,5 +1,6 @@
 //! A node: a configuration, served.
 
+pub mod demo;
 mod files;
 mod functions;
 mod host;
@@ -107,6 +108,13 @@ impl Node {
         let shelf = Shelf::new(config.limits.max_file_memory);
         let host = NodeHost::new(auths, sites, realms, shelf, log).map_err(StartError::System)?;
         Ok(Self { server, host })
+    }
+
+    /// Adds what the demo has beyond its configuration: a backend, and a page at `/`.
+    #[must_use]
+    pub fn with_demo(mut self) -> Self {
+        self.host.add_demo(self.server.locals());
+        self
     }
 
     /// Where each transport listens, with the ports that the system chose.
