@@ -3,7 +3,9 @@
 use crate::rng::Pcg;
 use crate::sim::Answerer;
 use core::time::Duration;
-use wampd_core::auth::{CraSecret, TicketDigest};
+use wampd_core::auth::cryptosign::SecretKey;
+use wampd_core::auth::scram::{Dialect, Kdf, KdfLimits};
+use wampd_core::auth::{CraSecret, ScramCredential, TicketDigest};
 use wampd_core::router::{AuthRequest, AuthStep, AuthVerdict, Challenge, Identity};
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::Dict;
@@ -68,6 +70,26 @@ pub fn identity(request: &AuthRequest, role: &str, method: &str) -> Identity {
     }
 }
 
+/// The costs of [`scram_credential`], which no client accepts outside tests.
+pub const CHEAP: KdfLimits = KdfLimits {
+    min_pbkdf2_iterations: 1,
+    max_pbkdf2_iterations: 10,
+    max_argon2_memory: 8,
+    min_argon2_work: 1,
+    max_argon2_work: 100,
+};
+
+/// What a router knows of the password `secret`.
+pub fn scram_credential(dialect: Dialect) -> ScramCredential {
+    let kdf = Kdf::Pbkdf2 { iterations: 2 };
+    ScramCredential::derive(dialect, "secret", b"saltsalt".to_vec(), kdf).expect("a plain password")
+}
+
+/// The key of users of cryptosign.
+pub fn signing_key() -> SecretKey {
+    SecretKey::from_bytes(&[1; 32])
+}
+
 /// What a verdict can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ruling {
@@ -85,13 +107,17 @@ pub enum Ruling {
     SaltedCra,
     /// Asked for the ticket `secret`.
     Ticket,
+    /// Challenged by SCRAM in this dialect, with the password `secret`.
+    Scram(Dialect),
+    /// Challenged by cryptosign, with the key of [`signing_key`].
+    Cryptosign,
     /// Challenged by the method `riddle`; the answer is asked about again.
     Riddle,
 }
 
 impl Ruling {
     /// Every ruling.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Welcome,
         Self::WrongRealm,
         Self::WrongRole,
@@ -99,6 +125,9 @@ impl Ruling {
         Self::Cra,
         Self::SaltedCra,
         Self::Ticket,
+        Self::Scram(Dialect::WampScram),
+        Self::Scram(Dialect::Crossbar),
+        Self::Cryptosign,
         Self::Riddle,
     ];
 
@@ -119,6 +148,12 @@ impl Ruling {
                 grant: grant("wampcra"),
             },
             Self::Ticket => Challenge::Ticket { digest: TicketDigest::of(&secret()), grant: grant("ticket") },
+            Self::Scram(dialect) => Challenge::Scram {
+                dialect,
+                credential: scram_credential(dialect).into(),
+                grant: grant(dialect.method()),
+            },
+            Self::Cryptosign => Challenge::Cryptosign { key: signing_key().public(), grant: grant("cryptosign") },
             Self::Riddle => Challenge::Custom { method: "riddle".to_owned(), extra: Dict::new(), state: Dict::new() },
         })
     }

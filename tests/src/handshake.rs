@@ -1,14 +1,15 @@
 //! Joining and leaving, whatever clients, authenticators and links do. What comes of it is checked here; what is to be
 //! tried is made up elsewhere: by proptest in `tests/handshake.rs`, by fuzzing from bytes.
 
-use crate::answerer::{REALM, Ruling, Timing, scripted};
+use crate::answerer::{CHEAP, REALM, Ruling, Timing, scripted, signing_key};
 use crate::config::{ANYTHING, open_realm};
 use crate::feed::Feed;
 use crate::link::Wire;
 use crate::sim::{EndId, Sim, Told};
 use core::time::Duration;
 use wampd_core::auth::cra;
-use wampd_core::client::{ClientConfig, ClientEvent, Credential};
+use wampd_core::auth::scram::Dialect;
+use wampd_core::client::{ClientConfig, ClientEvent, ClientLimits, Credential};
 use wampd_core::id::RequestId;
 use wampd_core::message::{
     Abort, Authenticate, Call, CallOptions, ChallengeMessage, ClientRoles, Error, Features, Goodbye, Hello,
@@ -52,6 +53,10 @@ pub enum Proof {
     Ticket(&'static str),
     /// By WAMP-CRA.
     Cra(&'static str),
+    /// By SCRAM.
+    Scram(Dialect, &'static str),
+    /// By cryptosign.
+    Cryptosign,
     /// By answering the riddle.
     Riddle,
     /// Would have to answer the riddle, but does not.
@@ -62,12 +67,16 @@ pub enum Proof {
 
 impl Proof {
     /// Every proof, right and wrong.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Anonymous,
         Self::Ticket("secret"),
         Self::Ticket("wrong"),
         Self::Cra("secret"),
         Self::Cra("wrong"),
+        Self::Scram(Dialect::WampScram, "secret"),
+        Self::Scram(Dialect::WampScram, "wrong"),
+        Self::Scram(Dialect::Crossbar, "secret"),
+        Self::Cryptosign,
         Self::Riddle,
         Self::Mute,
         Self::All,
@@ -79,6 +88,8 @@ impl Proof {
             Self::Anonymous => vec![],
             Self::Ticket(ticket) => vec![Credential::Ticket(ticket.to_owned())],
             Self::Cra(secret) => vec![Credential::Cra(secret.to_owned())],
+            Self::Scram(dialect, password) => vec![Credential::Scram { dialect, password: password.to_owned() }],
+            Self::Cryptosign => vec![Credential::Cryptosign { key: signing_key(), router: None }],
             Self::Riddle | Self::Mute => vec![riddle()],
             Self::All => vec![
                 Credential::Anonymous,
@@ -87,19 +98,23 @@ impl Proof {
                 riddle(),
             ],
         };
-        ClientConfig { credentials, authid: Some("joe".to_owned()), ..ClientConfig::anonymous(REALM) }
+        let limits = ClientLimits { kdf: CHEAP, ..ClientLimits::default() };
+        ClientConfig { credentials, authid: Some("joe".to_owned()), limits, ..ClientConfig::anonymous(REALM) }
     }
 
     /// Whether a client with this proof may be let in if these rulings are all that is made.
     fn suffices(self, rulings: &[(Ruling, Timing)]) -> bool {
         let made = |wanted: &[Ruling]| rulings.iter().any(|(ruling, _)| wanted.contains(ruling));
         let cra = [Ruling::Cra, Ruling::SaltedCra];
-        made(&[Ruling::Welcome])
+        // A client of SCRAM believes no router that just lets it in.
+        (made(&[Ruling::Welcome]) && !matches!(self, Self::Scram(..)))
             || match self {
                 Self::Cra("secret") => made(&cra),
                 Self::Ticket("secret") => made(&[Ruling::Ticket]),
+                Self::Scram(dialect, "secret") => made(&[Ruling::Scram(dialect)]),
+                Self::Cryptosign => made(&[Ruling::Cryptosign]),
                 Self::All => made(&cra) || made(&[Ruling::Ticket]),
-                Self::Anonymous | Self::Cra(_) | Self::Ticket(_) | Self::Riddle | Self::Mute => false,
+                Self::Anonymous | Self::Cra(_) | Self::Scram(..) | Self::Ticket(_) | Self::Riddle | Self::Mute => false,
             }
     }
 }

@@ -11,14 +11,15 @@
 //!
 //! In the end everybody leaves, and the router holds nothing.
 
-use crate::answerer::{REALM, Ruling, moody};
+use crate::answerer::{CHEAP, REALM, Ruling, moody, signing_key};
 use crate::config::{ANYTHING, ASKED, open_realm};
 use crate::link::Wire;
 use crate::rng::Pcg;
 use crate::sim::{Answerer, Authorizer, EndId, Sim, Told};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
-use wampd_core::client::{Client, ClientConfig, ClientEvent, Credential, Side};
+use wampd_core::auth::scram::Dialect;
+use wampd_core::client::{Client, ClientConfig, ClientEvent, ClientLimits, Credential, Side};
 use wampd_core::id::{RegistrationId, RequestId, SubscriptionId};
 use wampd_core::message::{
     CallOptions, CancelMode, InvocationPolicy, Payload, PublishOptions, RegisterOptions, SubscribeOptions, YieldOptions,
@@ -114,10 +115,14 @@ fn config(n: usize) -> ClientConfig {
     let credentials = vec![
         Credential::Cra("secret".to_owned()),
         Credential::Ticket("secret".to_owned()),
+        Credential::Scram { dialect: Dialect::WampScram, password: "secret".to_owned() },
+        Credential::Scram { dialect: Dialect::Crossbar, password: "secret".to_owned() },
+        Credential::Cryptosign { key: signing_key(), router: None },
         Credential::External { method: "riddle".to_owned() },
         Credential::Anonymous,
     ];
-    ClientConfig { credentials, authid: Some(format!("app{n}")), ..ClientConfig::anonymous(REALM) }
+    let limits = ClientLimits { kdf: CHEAP, ..ClientLimits::default() };
+    ClientConfig { credentials, authid: Some(format!("app{n}")), limits, ..ClientConfig::anonymous(REALM) }
 }
 
 struct Apps {

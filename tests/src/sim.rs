@@ -139,21 +139,28 @@ impl Sim {
 
     /// Adds a client and connects it over a link that the router knows something about.
     pub fn client_on(&mut self, config: ClientConfig, wire: Wire, info: LinkInfo) -> EndId {
-        let id = self.add(wire, Some(Client::new(config)));
+        let client = Client::with_rng(config, Box::new(self.rng.fork()));
+        let id = self.add(wire, Some(client));
         self.connect(id, info);
         id
     }
 
     /// Adds a bare peer and connects it: a test sends messages by hand.
     pub fn bare(&mut self, wire: Wire) -> EndId {
+        self.bare_on(wire, LinkInfo::default())
+    }
+
+    /// Adds a bare peer and connects it over a link that the router knows something about.
+    pub fn bare_on(&mut self, wire: Wire, info: LinkInfo) -> EndId {
         let id = self.add(wire, None);
-        self.connect(id, LinkInfo::default());
+        self.connect(id, info);
         id
     }
 
     /// Connects an end that has no link. Returns false if the router does not take it.
     pub fn connect(&mut self, id: EndId, info: LinkInfo) -> bool {
         assert!(self.ends[id.0].link.is_none(), "connected already");
+        let channel = info.channel_binding;
         let Ok(peer) = self.router.open(self.now, info) else { return false };
         let wire = self.ends[id.0].wire;
         let mut pipe = || Pipe::new(wire, self.delay, self.rng.fork());
@@ -161,7 +168,7 @@ impl Sim {
         assert_eq!(self.peers.insert(peer, id), None, "a key given out twice");
         self.drain_router();
         if let Some(client) = &mut self.ends[id.0].client {
-            client.connected(self.now);
+            client.connected_over(self.now, channel);
         }
         self.drain_client(id);
         true

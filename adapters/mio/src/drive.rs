@@ -292,7 +292,7 @@ impl Server {
         let Some(local) = self.locals.peer_mut(id) else { return true };
         if let Some(identity) = local.identity.take() {
             let transport = Dict::from([("channel_type".to_owned(), Value::from("memory"))]);
-            let link = LinkInfo { tag: 0, transport: Arc::new(transport), privileged: Some(identity) };
+            let link = LinkInfo { transport: Arc::new(transport), privileged: Some(identity), ..LinkInfo::default() };
             match self.router.open(self.now, link) {
                 Ok(key) => {
                     local.key = Some(key);

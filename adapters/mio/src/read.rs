@@ -212,7 +212,7 @@ impl Server {
     ) -> Result<(), Overloaded> {
         let Some(conn) = self.conns.get_mut(token) else { return Ok(()) };
         let transport = Arc::new(transport_details(conn.address, encoding, request));
-        let peer = self.router.open(self.now, LinkInfo { tag, transport, privileged: None })?;
+        let peer = self.router.open(self.now, LinkInfo { tag, transport, ..LinkInfo::default() })?;
         conn.peer = Some(peer);
         self.set_owner(peer, Owner::Connection(token));
         Ok(())

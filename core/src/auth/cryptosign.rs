@@ -19,12 +19,12 @@ const SIGNED_LEN: usize = 96;
 
 /// A private key. Whoever has it can sign.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretKey(SigningKey);
+pub struct SecretKey(Box<SigningKey>);
 
 impl SecretKey {
     /// The key of a seed of 32 random bytes (RFC 8032 section 5.1.5).
     pub fn from_bytes(seed: &[u8; 32]) -> Self {
-        Self(SigningKey::from_bytes(seed))
+        Self(Box::new(SigningKey::from_bytes(seed)))
     }
 
     /// The key of a seed in hexadecimal.
@@ -37,7 +37,7 @@ impl SecretKey {
 
     /// The public key that belongs to it.
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey(self.0.verifying_key().to_bytes())
     }
 }
 
@@ -48,9 +48,9 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// A public key.
+/// A public key, known to be one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PublicKey(VerifyingKey);
+pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
     /// A key of 32 bytes.
@@ -59,7 +59,7 @@ impl PublicKey {
     /// [`KeyError::NotAKey`]: not a point of the curve, or one for which signatures can be made by anybody.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAKey)?;
-        if key.is_weak() { Err(KeyError::NotAKey) } else { Ok(Self(key)) }
+        if key.is_weak() { Err(KeyError::NotAKey) } else { Ok(Self(*bytes)) }
     }
 
     /// A key in hexadecimal, of either case.
@@ -72,12 +72,12 @@ impl PublicKey {
 
     /// The key in hexadecimal.
     pub fn to_hex(&self) -> String {
-        HEXLOWER.encode(self.0.as_bytes())
+        HEXLOWER.encode(&self.0)
     }
 
     /// The key's bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -127,7 +127,9 @@ pub fn verify(
         return false;
     };
     let ours: bool = message.ct_eq(&signed_message(challenge, binding)).into();
-    ours & key.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+    let signed = VerifyingKey::from_bytes(&key.0)
+        .is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok());
+    ours & signed
 }
 
 /// What is asked for in `authextra` of HELLO.

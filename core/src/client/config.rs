@@ -1,3 +1,5 @@
+use crate::auth::cryptosign::{PublicKey, SecretKey};
+use crate::auth::scram::{Dialect, KdfLimits};
 use crate::message::{ClientRoles, Features};
 use crate::uri::Uri;
 use crate::value::Dict;
@@ -19,6 +21,10 @@ pub struct ClientConfig {
     ///
     /// A router can choose any of them: a ticket offered beside WAMP-CRA can be asked for in clear.
     pub credentials: Vec<Credential>,
+    /// Whether proofs must be bound to the TLS connection ([`Credential::Scram`] of the specification's dialect and
+    /// [`Credential::Cryptosign`] can be): without a connection and a router that can do it, nothing is proved to
+    /// anybody and the session is not opened. Default false.
+    pub channel_binding: bool,
     /// Roles and features to announce; as default all that this client can do.
     pub roles: ClientRoles,
     /// Name and version of the software, if the router may know.
@@ -36,6 +42,7 @@ impl ClientConfig {
             authrole: None,
             authextra: None,
             credentials: Vec::new(),
+            channel_binding: false,
             roles: supported_roles(),
             agent: None,
             limits: ClientLimits::default(),
@@ -97,6 +104,20 @@ pub enum Credential {
     Ticket(String),
     /// The secret or password of WAMP-CRA; a key is derived from it when the challenge is salted.
     Cra(String),
+    /// A password for SCRAM. It never leaves the client, and the router must prove that it knows the password's keys.
+    Scram {
+        /// Which SCRAM.
+        dialect: Dialect,
+        /// The password.
+        password: String,
+    },
+    /// A private key for cryptosign.
+    Cryptosign {
+        /// The key.
+        key: SecretKey,
+        /// The router's key, if the router must prove that it is the one.
+        router: Option<PublicKey>,
+    },
     /// A method that the application answers: see [`ClientEvent::Challenged`](super::ClientEvent::Challenged).
     External {
         /// The name of the method.
@@ -111,8 +132,15 @@ impl Credential {
             Self::Anonymous => crate::auth::ANONYMOUS,
             Self::Ticket(_) => crate::auth::TICKET,
             Self::Cra(_) => crate::auth::WAMPCRA,
+            Self::Scram { dialect, .. } => dialect.method(),
+            Self::Cryptosign { .. } => crate::auth::CRYPTOSIGN,
             Self::External { method } => method,
         }
+    }
+
+    /// Whether a router that accepts it has proved who it is.
+    pub const fn proves_router(&self) -> bool {
+        matches!(self, Self::Scram { .. } | Self::Cryptosign { router: Some(_), .. })
     }
 }
 
@@ -144,6 +172,9 @@ pub struct ClientLimits {
     pub max_cra_iterations: u32,
     /// Length in bytes of the derived key that a WAMP-CRA challenge may demand; more ends the handshake. Default 64.
     pub max_cra_keylen: usize,
+    /// Costs that a SCRAM challenge may demand; others end the handshake. What is demanded is spent inside
+    /// [`Client::receive`](super::Client::receive).
+    pub kdf: KdfLimits,
 }
 
 impl Default for ClientLimits {
@@ -157,6 +188,7 @@ impl Default for ClientLimits {
             max_invocations: 65_536,
             max_cra_iterations: 1_000_000,
             max_cra_keylen: 64,
+            kdf: KdfLimits::default(),
         }
     }
 }

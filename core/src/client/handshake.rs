@@ -1,8 +1,11 @@
 use super::config::{ClientConfig, ClientLimits, Credential};
-use crate::auth::cra;
-use crate::message::{Authenticate, ChallengeMessage, Hello, HelloDetails};
+use crate::auth::scram::{self, ClientExchange, Dialect, ScramError, ServerProof};
+use crate::auth::{ChannelBinding, cra, cryptosign};
+use crate::message::{Authenticate, ChallengeMessage, Hello, HelloDetails, Welcome};
 use crate::uri::{Uri, error};
 use crate::value::{Dict, Value};
+use data_encoding::HEXLOWER;
+use rand_core::CryptoRng;
 
 /// Parameters of a salted challenge that does not name them, as other clients assume.
 const DEFAULT_ITERATIONS: u32 = 1_000;
@@ -22,30 +25,138 @@ pub(super) struct Unanswerable {
     pub(super) message: &'static str,
 }
 
-pub(super) fn hello(config: &ClientConfig) -> Hello {
-    Hello {
-        realm: config.realm.clone(),
-        details: HelloDetails {
-            roles: config.roles,
-            authmethods: config.credentials.iter().map(|credential| credential.method().to_owned()).collect(),
-            authid: config.authid.clone(),
-            authrole: config.authrole.clone(),
-            authextra: config.authextra.clone(),
-            agent: config.agent.clone(),
-        },
-    }
+/// What a client remembers of a handshake from HELLO to WELCOME.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    /// Random: the client's part of the nonce of SCRAM.
+    nonce: [u8; scram::NONCE_LEN],
+    /// Random: what the router has to sign with cryptosign.
+    challenge: [u8; cryptosign::CHALLENGE_LEN],
+    /// What proofs are bound to.
+    binding: Option<ChannelBinding>,
+    /// What WELCOME has to prove.
+    expected: Option<ServerProof>,
+    /// The router has proved who it is.
+    proved: bool,
 }
 
-/// Answers a challenge with the first credential of its method.
-pub(super) fn respond(config: &ClientConfig, challenge: &ChallengeMessage) -> Result<Response, Unanswerable> {
-    let violation = |message| Unanswerable { reason: error::PROTOCOL_VIOLATION, message };
-    let authenticate = |signature| Ok(Response::Send(Authenticate { signature, extra: Dict::new() }));
-    match config.credentials.iter().find(|credential| credential.method() == challenge.method) {
-        None => Err(violation("CHALLENGE with a method that was not offered")),
-        Some(Credential::Anonymous) => Err(violation("CHALLENGE with method anonymous")),
-        Some(Credential::Ticket(ticket)) => authenticate(ticket.clone()),
-        Some(Credential::Cra(secret)) => authenticate(sign(secret, &challenge.extra, &config.limits)?),
-        Some(Credential::External { .. }) => Ok(Response::AskApplication),
+impl Opening {
+    /// Prepares a handshake over a connection with this channel binding.
+    pub(super) fn new(
+        config: &ClientConfig,
+        channel: Option<ChannelBinding>,
+        rng: Option<&mut Box<dyn CryptoRng + Send>>,
+    ) -> Result<Self, Unanswerable> {
+        let failed = |message| Err(Unanswerable { reason: error::AUTHENTICATION_FAILED, message });
+        let mut opening = Self::default();
+        if config.channel_binding {
+            let Some(binding) = channel else {
+                return failed("channel binding is demanded, and the connection has none");
+            };
+            opening.binding = Some(binding);
+        }
+        if config.credentials.iter().any(Credential::proves_router) {
+            let Some(rng) = rng else { return failed("the credential needs a client with a source of randomness") };
+            rng.fill_bytes(&mut opening.nonce);
+            rng.fill_bytes(&mut opening.challenge);
+        }
+        for credential in &config.credentials {
+            if let Credential::Scram { dialect, .. } = credential
+                && let Err(error) = opening.scram(config, *dialect)
+            {
+                return failed(error.as_str());
+            }
+        }
+        Ok(opening)
+    }
+
+    pub(super) fn hello(&self, config: &ClientConfig) -> Hello {
+        let mut extra = Dict::new();
+        for credential in &config.credentials {
+            match credential {
+                Credential::Scram { dialect, .. } => {
+                    extra.extend(self.scram(config, *dialect).map(|scram| scram.hello_extra()).unwrap_or_default());
+                }
+                Credential::Cryptosign { key, router } => {
+                    extra.insert("pubkey".to_owned(), Value::from(key.public().to_hex()));
+                    if router.is_some() {
+                        extra.insert("challenge".to_owned(), Value::from(HEXLOWER.encode(&self.challenge)));
+                    }
+                    let kind = self.binding.map_or(Value::Null, |binding| Value::from(binding.kind()));
+                    extra.insert("channel_binding".to_owned(), kind);
+                }
+                _ => {}
+            }
+        }
+        let mut authextra = config.authextra.clone();
+        if !extra.is_empty() {
+            authextra.get_or_insert_default().extend(extra);
+        }
+        Hello {
+            realm: config.realm.clone(),
+            details: HelloDetails {
+                roles: config.roles,
+                authmethods: config.credentials.iter().map(|credential| credential.method().to_owned()).collect(),
+                authid: config.authid.clone(),
+                authrole: config.authrole.clone(),
+                authextra,
+                agent: config.agent.clone(),
+            },
+        }
+    }
+
+    /// Answers a challenge with the first credential of its method.
+    pub(super) fn respond(
+        &mut self,
+        config: &ClientConfig,
+        challenge: &ChallengeMessage,
+    ) -> Result<Response, Unanswerable> {
+        let violation = |message| Unanswerable { reason: error::PROTOCOL_VIOLATION, message };
+        let failed = |message| Unanswerable { reason: error::AUTHENTICATION_FAILED, message };
+        let send = |signature, extra| Ok(Response::Send(Authenticate { signature, extra }));
+        let offered = config.credentials.iter().find(|credential| credential.method() == challenge.method);
+        (self.expected, self.proved) = (None, false);
+        match offered {
+            None => Err(violation("CHALLENGE with a method that was not offered")),
+            Some(Credential::Anonymous) => Err(violation("CHALLENGE with method anonymous")),
+            Some(Credential::Ticket(ticket)) => send(ticket.clone(), Dict::new()),
+            Some(Credential::Cra(secret)) => send(sign(secret, &challenge.extra, &config.limits)?, Dict::new()),
+            Some(Credential::Scram { dialect, password }) => {
+                let scram = self.scram(config, *dialect);
+                let answer = scram.and_then(|scram| scram.answer(password, &challenge.extra, &config.limits.kdf));
+                let answer = answer.map_err(|error| failed(error.as_str()))?;
+                self.expected = Some(answer.server);
+                send(answer.signature, answer.extra)
+            }
+            Some(Credential::Cryptosign { key, router }) => {
+                let asked = router.as_ref().map(|router| (router, &self.challenge));
+                let answer = cryptosign::answer(key, &challenge.extra, self.binding.as_ref(), asked);
+                let signature = answer.map_err(|error| failed(error.as_str()))?;
+                self.proved = router.is_some();
+                send(signature, Dict::new())
+            }
+            Some(Credential::External { .. }) => Ok(Response::AskApplication),
+        }
+    }
+
+    /// Checks WELCOME: a router that must prove who it is has to have done so.
+    pub(super) fn check(&self, config: &ClientConfig, welcome: &Welcome) -> Result<(), Unanswerable> {
+        let failed = |message| Err(Unanswerable { reason: error::AUTHENTICATION_FAILED, message });
+        let extra = welcome.details.authextra.as_ref();
+        match &self.expected {
+            Some(proof) if extra.is_some_and(|extra| proof.is_in(extra)) => Ok(()),
+            Some(_) => failed("the router does not know the keys of the password"),
+            None if self.proved || config.credentials.is_empty() => Ok(()),
+            None if config.credentials.iter().all(Credential::proves_router) => {
+                failed("the router let the client in without proving who it is")
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn scram(&self, config: &ClientConfig, dialect: Dialect) -> Result<ClientExchange, ScramError> {
+        let authid = config.authid.as_deref().ok_or(ScramError::NoAuthid)?;
+        ClientExchange::new(dialect, authid, self.nonce, self.binding)
     }
 }
 
@@ -100,7 +211,8 @@ mod tests {
     }
 
     fn respond_with(credential: Credential, challenge: &ChallengeMessage) -> Result<Response, Unanswerable> {
-        respond(&ClientConfig::with_credential(Uri::from("realm1"), "peter", credential), challenge)
+        let config = ClientConfig::with_credential(Uri::from("realm1"), "peter", credential);
+        Opening::default().respond(&config, challenge)
     }
 
     fn signature(secret: &str, extra: &[(&str, Value)]) -> Result<String, &'static str> {

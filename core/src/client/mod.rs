@@ -27,6 +27,7 @@ mod session;
 pub use config::{ClientConfig, ClientLimits, Credential, supported_roles};
 pub use output::{AnswerError, ClientEvent, ClientOutput, ClientStats, NotChallenged, RequestError, Side};
 
+use crate::auth::ChannelBinding;
 use crate::id::{RegistrationId, RequestId, SubscriptionId};
 use crate::message::{
     self, Abort, Authenticate, Call, CallOptions, Cancel, CancelMode, CancelOptions, ChallengeMessage, Features,
@@ -38,7 +39,8 @@ use crate::time::Instant;
 use crate::uri::{Uri, close, error};
 use crate::value::{Dict, Value};
 use core::fmt;
-use handshake::Response;
+use handshake::{Opening, Response, Unanswerable};
+use rand_core::CryptoRng;
 use requests::Pending;
 use session::{Context, Flow, Session, invocation_error, invocation_result};
 use std::collections::VecDeque;
@@ -47,6 +49,7 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub struct Client {
     config: ClientConfig,
+    rng: Randomness,
     state: State,
     outputs: VecDeque<ClientOutput>,
     stats: ClientStats,
@@ -62,6 +65,7 @@ enum State {
         step: Step,
         /// CHALLENGEs received.
         challenges: u32,
+        opening: Box<Opening>,
     },
     /// WELCOME was received.
     Open(Session),
@@ -76,20 +80,54 @@ enum Step {
     Application,
 }
 
+/// Where a client's random numbers come from, if it has any.
+struct Randomness(Option<Box<dyn CryptoRng + Send>>);
+
+impl fmt::Debug for Randomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Randomness" } else { "None" })
+    }
+}
+
 impl Client {
     /// A client that has no transport yet.
+    ///
+    /// It has no randomness, which [`Credential::Scram`] and the check of the router's key need: a handshake with
+    /// those ends before it begins. See [`Client::with_rng`].
     pub fn new(config: ClientConfig) -> Self {
-        Self { config, state: State::Closed, outputs: VecDeque::new(), stats: ClientStats::default() }
+        let (state, outputs) = (State::Closed, VecDeque::new());
+        Self { config, rng: Randomness(None), state, outputs, stats: ClientStats::default() }
+    }
+
+    /// A client that has no transport yet, for any credential. `rng` is the source of nonces and challenges.
+    pub fn with_rng(config: ClientConfig, rng: Box<dyn CryptoRng + Send>) -> Self {
+        Self { rng: Randomness(Some(rng)), ..Self::new(config) }
     }
 
     // ---- inputs from the transport ----
 
     /// A transport is ready: sends HELLO. Ignored while there is one already.
     pub fn connected(&mut self, now: Instant) {
-        if matches!(self.state, State::Closed) {
-            let deadline = now.after(self.config.limits.handshake_timeout);
-            self.state = State::Joining { deadline, step: Step::Router, challenges: 0 };
-            self.send(handshake::hello(&self.config));
+        self.connected_over(now, None);
+    }
+
+    /// A TLS connection is ready, to which proofs can be bound: as [`Client::connected`].
+    pub fn connected_over(&mut self, now: Instant, channel: Option<ChannelBinding>) {
+        if !matches!(self.state, State::Closed) {
+            return;
+        }
+        match Opening::new(&self.config, channel, self.rng.0.as_mut()) {
+            Ok(opening) => {
+                self.send(opening.hello(&self.config));
+                let deadline = now.after(self.config.limits.handshake_timeout);
+                let opening = Box::new(opening);
+                self.state = State::Joining { deadline, step: Step::Router, challenges: 0, opening };
+            }
+            Err(Unanswerable { reason, message }) => {
+                let details = Dict::from([("message".to_owned(), Value::from(message))]);
+                self.end(now, ClientEvent::Aborted { by: Side::Client, reason, details });
+                self.outputs.push_back(ClientOutput::Close);
+            }
         }
     }
 
@@ -390,6 +428,10 @@ impl Client {
         match (step, message) {
             (_, Message::Abort(abort)) => self.aborted(now, abort),
             (Step::Router, Message::Welcome(welcome)) => {
+                let State::Joining { opening, .. } = &self.state else { return };
+                if let Err(why) = opening.check(&self.config, &welcome) {
+                    return self.break_off(now, why.reason, why.message.to_owned());
+                }
                 self.outputs.push_back(ClientOutput::Event(ClientEvent::Joined(Box::new(welcome.clone()))));
                 self.state = State::Open(Session::new(welcome));
             }
@@ -402,12 +444,12 @@ impl Client {
     }
 
     fn challenged(&mut self, now: Instant, challenge: ChallengeMessage) {
-        let State::Joining { challenges, .. } = &mut self.state else { return };
+        let State::Joining { challenges, opening, .. } = &mut self.state else { return };
         *challenges += 1;
         if *challenges > self.config.limits.max_challenges {
             return self.break_off(now, error::PROTOCOL_VIOLATION, "too many CHALLENGEs".to_owned());
         }
-        let (next, output) = match handshake::respond(&self.config, &challenge) {
+        let (next, output) = match opening.respond(&self.config, &challenge) {
             Ok(Response::Send(authenticate)) => (Step::Router, ClientOutput::Send(authenticate.into())),
             Ok(Response::AskApplication) => {
                 let ChallengeMessage { method, extra } = challenge;

@@ -344,7 +344,7 @@ fn answers_to_nothing_are_violations() {
         invocation_error(pending, error::CANCELED, Payload::empty()).into(),
         welcome().into(),
         ChallengeMessage::default().into(),
-        handshake::hello(&config()).into(),
+        Opening::default().hello(&config()).into(),
     ] {
         let mut client = joined();
         assert_eq!(call(&mut client), pending);

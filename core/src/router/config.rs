@@ -1,6 +1,7 @@
 //! What a router is told when it is made: realms, roles and limits.
 
 use super::permission::Permissions;
+use crate::auth::cryptosign::SecretKey;
 use crate::uri::{Uri, UriRule};
 use core::time::Duration;
 
@@ -13,6 +14,8 @@ pub struct RouterConfig {
     pub limits: Limits,
     /// `agent` in WELCOME: name and version of the software, if it is to be told.
     pub agent: Option<String>,
+    /// The key by which clients of cryptosign may know this router. Without one their challenges are not answered.
+    pub cryptosign_key: Option<SecretKey>,
 }
 
 /// A realm: a routing domain with its roles.

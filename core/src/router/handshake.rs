@@ -3,21 +3,18 @@
 use super::output::{
     AuthRequest, AuthStep, AuthVerdict, Challenge, CloseReason, Identity, Output, StaleDecision, Violation,
 };
-use super::peer::{Handshake, Proof, Question, State};
+use super::peer::{Handshake, Question, State};
+use super::proof::{Answered, Proof, Refusal, Surroundings};
 use super::realm::{RealmKey, Role, TRUSTED};
 use super::session::Session;
 use super::{DecisionId, PeerKey, Router, features};
-use crate::auth::{self, CraChallenge, cra};
+use crate::auth;
 use crate::id::SessionId;
-use crate::message::{Authenticate, ChallengeMessage, Hello, Welcome, WelcomeDetails};
+use crate::message::{Authenticate, Hello, Welcome, WelcomeDetails};
 use crate::rng::draw_id;
 use crate::time::Instant;
-use crate::uri::{Uri, error};
-use crate::value::Dict;
+use crate::uri::error;
 use std::collections::hash_map::Entry;
-
-/// Why a peer is not let in: reason and text of the ABORT.
-type Refusal = (Uri, String);
 
 impl Router {
     /// HELLO from a peer without a session.
@@ -50,33 +47,10 @@ impl Router {
         let State::AwaitAuthenticate(proof, handshake) = core::mem::replace(&mut peer.state, State::AwaitHello) else {
             return;
         };
-        match proof.challenge {
-            Challenge::Cra { secret, grant } => {
-                if cra::verify(&secret.key(), &proof.text, &answer.signature) {
-                    self.welcome(key, &handshake, grant);
-                } else {
-                    let message = "WAMP-CRA client signature is invalid".to_owned();
-                    self.refuse(key, handshake.session, (error::NOT_AUTHORIZED, message));
-                }
-            }
-            Challenge::Ticket { digest, grant } => {
-                if digest.matches(&answer.signature) {
-                    self.welcome(key, &handshake, grant);
-                } else {
-                    let message = "ticket in WAMP-Ticket authentication is invalid".to_owned();
-                    self.refuse(key, handshake.session, (error::NOT_AUTHORIZED, message));
-                }
-            }
-            Challenge::Custom { method, state, .. } => {
-                let step = AuthStep::Response {
-                    method,
-                    authid: handshake.authid.clone(),
-                    signature: answer.signature,
-                    extra: answer.extra,
-                    state,
-                };
-                self.ask(now, key, handshake, step);
-            }
+        match proof.check(answer, &handshake) {
+            Answered::Welcome(identity) => self.welcome(key, &handshake, identity),
+            Answered::Refuse(refusal) => self.refuse(key, handshake.session, refusal),
+            Answered::Ask(step) => self.ask(now, key, handshake, step),
         }
     }
 
@@ -158,43 +132,27 @@ impl Router {
             return self.refuse(key, handshake.session, (error::AUTHENTICATION_FAILED, message));
         }
         handshake.challenges += 1;
-        if let Challenge::Cra { grant, .. } | Challenge::Ticket { grant, .. } = &challenge
+        if let Some(grant) = challenge.grant()
             && let Err(refusal) = self.check_grant(grant, false)
         {
             return self.refuse(key, handshake.session, refusal);
         }
-        let mut text = String::new();
-        let message = match &challenge {
-            Challenge::Cra { secret, grant } => {
-                text = self.write_cra_challenge(now, handshake.session, grant);
-                let mut extra = secret.challenge_extra();
-                extra.insert("challenge".to_owned(), text.as_str().into());
-                ChallengeMessage { method: auth::WAMPCRA.to_owned(), extra }
-            }
-            Challenge::Ticket { .. } => ChallengeMessage { method: auth::TICKET.to_owned(), extra: Dict::new() },
-            Challenge::Custom { method, extra, .. } => {
-                ChallengeMessage { method: method.clone(), extra: extra.clone() }
-            }
+        let around = Surroundings {
+            wall: self.wall_clock(now),
+            rng: &mut *self.rng,
+            handshake: &handshake,
+            binding: self.peers.get(key).and_then(|peer| peer.link.channel_binding),
+            key: self.config.cryptosign_key.as_ref(),
+        };
+        let (message, proof) = match Proof::demand(challenge, around) {
+            Ok(made) => made,
+            Err(refusal) => return self.refuse(key, handshake.session, refusal),
         };
         self.send(key, message);
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.state = State::AwaitAuthenticate(Box::new(Proof { challenge, text }), handshake);
+            peer.state = State::AwaitAuthenticate(Box::new(proof), handshake);
         }
         self.set_deadline(key, now.after(self.config.limits.handshake_timeout));
-    }
-
-    fn write_cra_challenge(&mut self, now: Instant, session: SessionId, grant: &Identity) -> String {
-        let mut nonce = [0; cra::NONCE_LEN];
-        self.rng.fill_bytes(&mut nonce);
-        CraChallenge {
-            authid: &grant.authid,
-            authrole: &grant.authrole,
-            authprovider: &grant.authprovider,
-            session,
-            nonce,
-            timestamp: self.wall_clock(now),
-        }
-        .to_string()
     }
 
     /// Opens the session, if realm and role exist. The peer's state is replaced.

@@ -29,6 +29,7 @@ mod passthru;
 pub(crate) mod pattern;
 mod peer;
 pub mod permission;
+mod proof;
 mod publication;
 mod realm;
 mod retained;

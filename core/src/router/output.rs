@@ -2,7 +2,9 @@
 
 use super::Action;
 use super::{DecisionId, PeerKey};
-use crate::auth::{CraSecret, TicketDigest};
+use crate::auth::cryptosign::PublicKey;
+use crate::auth::scram::Dialect;
+use crate::auth::{ChannelBinding, CraSecret, ScramCredential, TicketDigest};
 use crate::codec::DecodeError;
 use crate::id::{RequestId, SessionId};
 use crate::message::Message;
@@ -308,6 +310,22 @@ pub enum Challenge {
         /// What the client becomes if the ticket is right.
         grant: Identity,
     },
+    /// SCRAM: the router checks the client's proof and gives its own in WELCOME.
+    Scram {
+        /// Which SCRAM.
+        dialect: Dialect,
+        /// What checks the password, derived in the same dialect.
+        credential: Arc<ScramCredential>,
+        /// What the client becomes if the proof is right. `authextra` gets the router's proof.
+        grant: Identity,
+    },
+    /// Cryptosign: the router checks the client's signature, and gives its own if it has a key and is asked to.
+    Cryptosign {
+        /// The client's key.
+        key: PublicKey,
+        /// What the client becomes if the signature is right.
+        grant: Identity,
+    },
     /// Any other proof: the router asks again, with [`AuthStep::Response`].
     Custom {
         /// `AuthMethod` of CHALLENGE.
@@ -319,6 +337,19 @@ pub enum Challenge {
     },
 }
 
+impl Challenge {
+    /// What a right answer makes of the client; `None` if that is decided later.
+    pub const fn grant(&self) -> Option<&Identity> {
+        match self {
+            Self::Cra { grant, .. }
+            | Self::Ticket { grant, .. }
+            | Self::Scram { grant, .. }
+            | Self::Cryptosign { grant, .. } => Some(grant),
+            Self::Custom { .. } => None,
+        }
+    }
+}
+
 /// About a transport being attached.
 #[derive(Clone, Debug, Default)]
 pub struct LinkInfo {
@@ -326,6 +357,8 @@ pub struct LinkInfo {
     pub tag: u64,
     /// What authenticators may know of the transport: peer address, headers, ...
     pub transport: Arc<Dict>,
+    /// What proofs can be bound to, on a TLS connection.
+    pub channel_binding: Option<ChannelBinding>,
     /// An in-process service: joins as this on HELLO, without authentication. Its role may also be `trusted`, which
     /// may do everything and is not open to any other peer.
     pub privileged: Option<Identity>,

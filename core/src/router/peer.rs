@@ -1,12 +1,14 @@
 //! A transport attached to the router, before, during and after a session.
 
-use super::output::{Challenge, Congestion, LinkInfo};
+use super::output::{Congestion, LinkInfo};
+use super::proof::Proof;
 use super::session::Session;
 use super::{DecisionId, PeerKey};
 use crate::id::SessionId;
 use crate::message::{ClientRoles, Hello};
 use crate::time::Instant;
 use crate::uri::Uri;
+use crate::value::{Dict, Value};
 
 /// A peer: its transport, and the state of the protocol with it.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Handshake {
     pub(crate) realm: Option<Uri>,
     pub(crate) roles: ClientRoles,
     pub(crate) authid: Option<String>,
+    /// What challenges need of `authextra`.
+    pub(crate) extra: Dict,
     /// CHALLENGEs sent so far.
     pub(crate) challenges: u32,
 }
@@ -54,17 +58,10 @@ impl Handshake {
             realm: hello.realm.take(),
             roles: hello.details.roles,
             authid: hello.details.authid.clone(),
+            extra: hello.details.authextra.as_ref().map(proof_extra).unwrap_or_default(),
             challenges: 0,
         }
     }
-}
-
-/// A challenge sent, and what proves it.
-#[derive(Debug)]
-pub(crate) struct Proof {
-    pub(crate) challenge: Challenge,
-    /// The challenge text to be signed; empty unless WAMP-CRA.
-    pub(crate) text: String,
 }
 
 impl Peer {
@@ -95,6 +92,19 @@ impl Peer {
                 State::AwaitHello | State::AwaitAuthenticate(..) | State::AwaitGoodbye => true,
             }
     }
+}
+
+/// The members of `authextra` that challenges are made with. What is no text, or longer than any of them may be, is
+/// kept as `true`: wrong, but not absent.
+fn proof_extra(authextra: &Dict) -> Dict {
+    const LONGEST: usize = 1_024;
+    let kept = |value: &Value| match value {
+        Value::Null => Value::Null,
+        Value::Text(text) if text.len() <= LONGEST => value.clone(),
+        _ => Value::Bool(true),
+    };
+    let keys = ["nonce", "channel_binding", "challenge", "pubkey"];
+    keys.into_iter().filter_map(|key| Some((key.to_owned(), kept(authextra.get(key)?)))).collect()
 }
 
 /// A question asked, until it is answered or its peer is gone.

@@ -4,6 +4,7 @@ use crate::auth::ChannelBinding;
 use crate::value::{Dict, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use std::sync::Arc;
 
 /// What a client asks for in `authextra` of HELLO.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl ScramRequest {
 #[derive(Clone, Debug)]
 pub struct ServerExchange {
     transcript: Transcript,
-    credential: ScramCredential,
+    credential: Arc<ScramCredential>,
 }
 
 impl ServerExchange {
@@ -53,7 +54,7 @@ impl ServerExchange {
         dialect: Dialect,
         authid: &str,
         request: ScramRequest,
-        credential: ScramCredential,
+        credential: Arc<ScramCredential>,
         nonce: [u8; NONCE_LEN],
         binding: Option<ChannelBinding>,
     ) -> Result<Self, ScramError> {

@@ -78,7 +78,7 @@ fn the_older_dialect_is_that_of_autobahn() {
     );
     let request = ScramRequest::read(&client.hello_extra()).unwrap();
     let added = core::array::from_fn(|i| 16 + i as u8);
-    let server = ServerExchange::new(Dialect::Crossbar, "joe", request, credential, added, None).unwrap();
+    let server = ServerExchange::new(Dialect::Crossbar, "joe", request, credential.into(), added, None).unwrap();
     assert_eq!(server.challenge_extra(), challenge);
     let welcome = server.verify(&answer.signature, &Dict::new()).unwrap();
     assert_eq!(welcome, ("scram_server_signature", "C9Xi/IKJNcAT15hIQ/hbFa9IvwHCfs+XipCos4cMWO4=".to_owned()));
@@ -94,7 +94,7 @@ fn exchange(
 ) -> (ServerExchange, ScramAnswer) {
     let client = ClientExchange::new(dialect, "joe", [1; 16], binding).unwrap();
     let request = ScramRequest::read(&client.hello_extra()).unwrap();
-    let server = ServerExchange::new(dialect, "joe", request, credential, [2; 16], binding).unwrap();
+    let server = ServerExchange::new(dialect, "joe", request, credential.into(), [2; 16], binding).unwrap();
     let answer = client.answer(password, &server.challenge_extra(), &NO_LIMITS).unwrap();
     (server, answer)
 }
@@ -162,7 +162,7 @@ fn channel_binding_is_had_as_it_is_asked_for_or_not_at_all() {
     let begin = |dialect, kind: &str, binding| {
         let extra = Dict::from([("nonce".to_owned(), "AAAA".into()), ("channel_binding".to_owned(), kind.into())]);
         let request = ScramRequest::read(&extra).unwrap();
-        ServerExchange::new(dialect, "joe", request, credential(dialect, CHEAP), [2; 16], binding).err()
+        ServerExchange::new(dialect, "joe", request, credential(dialect, CHEAP).into(), [2; 16], binding).err()
     };
     let refused = Some(ScramError::ChannelBinding);
     assert_eq!(begin(Dialect::WampScram, "tls-exporter", Some(channel)), None);
@@ -194,7 +194,8 @@ fn proofs_that_are_not_proofs_are_refused() {
             assert!(server.verify(wrong, &answer.extra).is_none(), "{wrong:?}");
         }
         let request = ScramRequest::read(&Dict::from([("nonce".to_owned(), "AAAA".into())])).unwrap();
-        let again = ServerExchange::new(dialect, "joe", request, credential(dialect, CHEAP), [3; 16], None).unwrap();
+        let again =
+            ServerExchange::new(dialect, "joe", request, credential(dialect, CHEAP).into(), [3; 16], None).unwrap();
         assert!(again.verify(&answer.signature, &answer.extra).is_none(), "replayed");
     }
 }
@@ -203,7 +204,7 @@ fn challenged(dialect: Dialect, changes: &[(&str, Value)], limits: &KdfLimits) -
     let client = ClientExchange::new(dialect, "joe", [1; 16], None).unwrap();
     let request = ScramRequest::read(&client.hello_extra()).unwrap();
     let credential = credential(dialect, CHEAP);
-    let server = ServerExchange::new(dialect, "joe", request, credential, [2; 16], None).unwrap();
+    let server = ServerExchange::new(dialect, "joe", request, credential.into(), [2; 16], None).unwrap();
     let mut challenge = server.challenge_extra();
     challenge.insert("iterations".to_owned(), 4_096.into());
     for (key, value) in changes {
