@@ -236,8 +236,10 @@ pub mod error {
         TIMEOUT = "wamp.error.timeout";
         /// The callee can not take the call now.
         UNAVAILABLE = "wamp.error.unavailable";
-        /// No callee of the registration has a free slot.
+        /// No callee of the registration takes the call now: each has as many as it may, or said that it is unavailable.
         NO_AVAILABLE_CALLEE = "wamp.error.no_available_callee";
+        /// The callee has not announced what the call needs.
+        FEATURE_NOT_SUPPORTED = "wamp.error.feature_not_supported";
         /// The option is known but not allowed here.
         OPTION_NOT_ALLOWED = "wamp.error.option_not_allowed";
         /// The realm does not let this session ask for disclosure.

@@ -254,11 +254,18 @@ fn call() -> BoxedStrategy<Message> {
 
 fn register() -> BoxedStrategy<Message> {
     let flags = (any::<bool>(), of(any::<bool>()), any::<bool>());
-    (request_id(), match_policy(), invocation_policy(), of(1..=u32::MAX), flags, uri())
-        .prop_map(|(request, matching, invoke, concurrency, flags, procedure)| {
+    (request_id(), match_policy(), invocation_policy(), of(1..=u32::MAX), flags, name(), uri())
+        .prop_map(|(request, matching, invoke, concurrency, flags, nkey, procedure)| {
             let (force_reregister, disclose_caller, forward_timeout) = flags;
-            let options =
-                RegisterOptions { matching, invoke, concurrency, force_reregister, disclose_caller, forward_timeout };
+            let options = RegisterOptions {
+                matching,
+                invoke,
+                concurrency,
+                force_reregister,
+                disclose_caller,
+                forward_timeout,
+                nkey,
+            };
             Register { request, options, procedure }.into()
         })
         .boxed()

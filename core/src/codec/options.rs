@@ -250,6 +250,7 @@ pub(super) fn register_options<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<
             "force_reregister" => options.force_reregister = head.flag(key)?.unwrap_or_default(),
             "disclose_caller" => options.disclose_caller = head.flag(key)?,
             "forward_timeout" => options.forward_timeout = head.flag(key)?.unwrap_or_default(),
+            "nkey" => options.nkey = head.string(key)?,
             _ => head.ignored()?,
         }
         Ok(())
@@ -570,7 +571,8 @@ impl WriteOptions for RegisterOptions {
         entries.number("concurrency", self.concurrency.map(u64::from))?;
         entries.set("force_reregister", self.force_reregister)?;
         entries.flag("disclose_caller", self.disclose_caller)?;
-        entries.set("forward_timeout", self.forward_timeout)
+        entries.set("forward_timeout", self.forward_timeout)?;
+        entries.string("nkey", self.nkey.as_deref())
     }
 }
 

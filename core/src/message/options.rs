@@ -232,6 +232,8 @@ pub struct RegisterOptions {
     pub disclose_caller: Option<bool>,
     /// The callee takes care of call timeouts itself.
     pub forward_timeout: bool,
+    /// Node key: the callee is a shard of this name (sharded registrations).
+    pub nkey: Option<String>,
 }
 
 /// Details of INVOCATION.

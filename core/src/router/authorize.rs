@@ -13,7 +13,7 @@ use super::session::Session;
 use super::{DecisionId, PeerKey, Router};
 use crate::codec::request_options;
 use crate::message::{
-    CallOptions, Cancel, Message, Publish, PublishOptions, RegisterOptions, RequestType, SubscribeOptions,
+    Call, CallOptions, Cancel, Message, Publish, PublishOptions, RegisterOptions, RequestType, SubscribeOptions,
 };
 use crate::time::Instant;
 use crate::uri::{MatchPolicy, Uri, UriRule, error};
@@ -26,7 +26,16 @@ pub(crate) struct Waiting {
     /// [`Realm::role_changes`](super::realm::Realm::role_changes) when it was asked.
     role_changes: u64,
     pub(crate) request: Message,
-    pub(crate) held: VecDeque<Message>,
+    pub(crate) held: VecDeque<Held>,
+}
+
+/// What is held behind a request that waits.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// A request, on which nothing has been decided.
+    Request(Message),
+    /// A further part of a call, which may be held itself.
+    Part(Call),
 }
 
 /// A verdict on an action, kept for the session that it was given for: nobody else can profit from it.
@@ -94,8 +103,17 @@ impl Router {
     pub(crate) fn receive_request(&mut self, now: Instant, key: PeerKey, request: Message) {
         let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
         match &mut session.waiting {
-            Some(waiting) => waiting.held.push_back(request),
+            Some(waiting) => waiting.held.push_back(Held::Request(request)),
             None => self.process(now, key, request),
+        }
+    }
+
+    /// A further part of a call: passes it on, or holds it as a request.
+    pub(crate) fn receive_part(&mut self, key: PeerKey, part: Call) {
+        let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
+        match &mut session.waiting {
+            Some(waiting) => waiting.held.push_back(Held::Part(part)),
+            None => self.continue_call(key, part),
         }
     }
 
@@ -204,9 +222,10 @@ impl Router {
         // The next request may have to wait too: what is left is then held behind it.
         while let Some(next) = held.pop_front() {
             let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
-            match &mut session.waiting {
-                None => self.process(now, key, next),
-                Some(waiting) => {
+            match (&mut session.waiting, next) {
+                (None, Held::Request(request)) => self.process(now, key, request),
+                (None, Held::Part(part)) => self.continue_call(key, part),
+                (Some(waiting), next) => {
                     waiting.held.push_back(next);
                     waiting.held.append(&mut held);
                 }
@@ -263,7 +282,8 @@ impl Router {
         let Some(waiting) = &mut session.waiting else { return false };
         let (asked, decision) = (is_it(&waiting.request), waiting.decision);
         if !asked {
-            let Some(index) = waiting.held.iter().position(is_it) else { return false };
+            let is_held = |held: &Held| matches!(held, Held::Request(request) if is_it(request));
+            let Some(index) = waiting.held.iter().position(is_held) else { return false };
             waiting.held.remove(index);
         }
         self.fail(

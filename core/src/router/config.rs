@@ -34,6 +34,12 @@ pub struct RealmConfig {
     /// Whether sessions may ask to be disclosed with `disclose_me`; if not, such a request is refused with
     /// `wamp.error.option_disallowed.disclose_me`, unless the role's rule discloses anyway.
     pub disclose_me: bool,
+    /// Timeout of a call whose caller names none (spec: "Call Timeouts"). `None`: it may take for ever.
+    pub call_timeout: Option<Duration>,
+    /// The longest timeout that a call can have; without one, or with a longer one, it has this. `None`: any.
+    pub max_call_timeout: Option<Duration>,
+    /// Whom a callee may push off a procedure with `force_reregister`.
+    pub force_reregister: ForceReregister,
 }
 
 impl RealmConfig {
@@ -47,8 +53,25 @@ impl RealmConfig {
             request_ids: RequestIdCheck::Warn,
             meta_api: true,
             disclose_me: true,
+            call_timeout: None,
+            max_call_timeout: None,
+            force_reregister: ForceReregister::Nobody,
         }
     }
+}
+
+/// Whom a session may push off a procedure that it registers with `force_reregister`, an option of Crossbar.io.
+///
+/// Where it may not, the option has no effect: the procedure is registered if it is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForceReregister {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// Sessions of the same authid and role, such as its own predecessor whose connection is dead but not known to be.
+    SamePrincipal,
+    /// Anybody.
+    Anybody,
 }
 
 /// A role and what it may do.
@@ -73,7 +96,9 @@ impl RoleConfig {
 
 /// What happens to a request id that is not the one that follows in the session's sequence (spec: "IDs").
 ///
-/// In every mode the id of a call still in flight is refused with ABORT.
+/// In every mode the id of a call still in flight is refused with ABORT, unless the CALL goes on with a progressive call
+/// invocation. From a caller that announced those, a CALL with an id that is not above all others before is taken to go
+/// on with a call that has ended meanwhile, and is discarded, as the specification wants it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RequestIdCheck {
     /// ABORT `wamp.error.protocol_violation`.
@@ -140,6 +165,15 @@ pub struct Limits {
     pub max_retained_replies: usize,
     /// Topics looked at to find the retained events for one SUBSCRIBE with a pattern. Default 10,000.
     pub max_retained_search: usize,
+    /// Calls of one registration that wait until a callee is below its `concurrency`. Default 1,024.
+    pub max_queued_calls: usize,
+    /// Bytes of arguments kept for calls of one session that wait for a callee, or that could be re-routed to another.
+    /// Default 8 MiB.
+    pub max_kept_call_bytes: usize,
+    /// Callees that may say in turn that they are unavailable before their caller is told so. Default 16.
+    pub max_reroutes: usize,
+    /// Time for a callee to answer an INTERRUPT of mode `kill`, for which its caller waits. Default 30 s.
+    pub kill_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -166,6 +200,10 @@ impl Default for Limits {
             max_retained_per_topic: 16,
             max_retained_replies: 1_000,
             max_retained_search: 10_000,
+            max_queued_calls: 1_024,
+            max_kept_call_bytes: 8 << 20,
+            max_reroutes: 16,
+            kill_timeout: Duration::from_secs(30),
         }
     }
 }

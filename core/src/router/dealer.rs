@@ -1,25 +1,24 @@
-//! Procedures and their callees (spec: "Remote Procedure Calls", "Shared Registration", "Pattern-Based Registration").
+//! Procedures and their callees: REGISTER, UNREGISTER, and what the router takes back itself
+//! (spec: "Registering and Unregistering", "Pattern-Based Registration", "Registration Revocation").
 
-use super::invocation::Call;
+use super::config::ForceReregister;
 use super::pattern::PatternMap;
+use super::permission::Action;
 use super::realm::RealmKey;
+use super::registration::{Callee, Registration};
+use super::rendezvous;
 use super::session::{Session, sorted_keys};
 use super::{PeerKey, Router};
-use crate::arena::{Arena, key};
+use crate::arena::Arena;
 use crate::hash::Seed;
 use crate::id::{RegistrationId, SessionId};
-use crate::message::{InvocationPolicy, Register, RegisterOptions, Registered, RequestType, Unregister, Unregistered};
+use crate::message::{
+    Features, InvocationPolicy, Register, RegisterOptions, Registered, RequestType, Revocation, Unregister,
+    Unregistered,
+};
 use crate::time::{Instant, UnixTime};
-use crate::uri::{MatchPolicy, Uri, error};
-use rand_core::CryptoRng;
-
-key! {
-    /// A call without a final answer.
-    pub(crate) CallKey
-}
-
-/// All calls of a router that have no final answer.
-pub(crate) type Calls = Arena<CallKey, Call>;
+use crate::uri::{Uri, error};
+use std::collections::BTreeMap;
 
 /// The registrations of a realm.
 #[derive(Debug)]
@@ -28,130 +27,39 @@ pub(crate) struct Dealer {
     pub(crate) by_uri: PatternMap<RegistrationId>,
     /// Numbers callees in the order in which they came.
     next_place: u64,
-}
-
-/// One procedure and match policy, shared by all its callees.
-#[derive(Debug)]
-pub(crate) struct Registration {
-    pub(crate) uri: Uri,
-    pub(crate) matching: MatchPolicy,
-    pub(crate) invoke: InvocationPolicy,
-    pub(crate) created: UnixTime,
-    /// In the order in which they came, so sorted by place; never empty between inputs.
-    pub(crate) callees: Vec<Callee>,
-    /// The place after which round robin goes on.
-    turn: u64,
-}
-
-/// One callee of a registration.
-#[derive(Debug)]
-pub(crate) struct Callee {
-    pub(crate) place: u64,
-    pub(crate) peer: PeerKey,
-    /// Invocations this callee takes at a time for this registration.
-    pub(crate) concurrency: Option<u32>,
-    /// Invocations of this registration without a final answer.
-    pub(crate) busy: u32,
-}
-
-impl Callee {
-    fn is_free(&self) -> bool {
-        self.concurrency.is_none_or(|limit| self.busy < limit)
-    }
-}
-
-impl Registration {
-    fn callee_at(&mut self, place: u64) -> Option<&mut Callee> {
-        let index = self.callees.binary_search_by_key(&place, |callee| callee.place).ok()?;
-        self.callees.get_mut(index)
-    }
-
-    /// Chooses a callee by the invocation policy and counts the call to it: the first in the policy's order that is
-    /// fit, else the first that can take the call at all.
-    pub(crate) fn choose(&mut self, rng: &mut dyn CryptoRng, fitness: impl Fn(PeerKey) -> Fitness) -> Option<&Callee> {
-        let count = self.callees.len();
-        let (start, step) = match self.invoke {
-            InvocationPolicy::Single | InvocationPolicy::First => (0, 1),
-            InvocationPolicy::Last => (count.checked_sub(1)?, count - 1), // backwards, modulo count
-            InvocationPolicy::RoundRobin => (self.callees.partition_point(|callee| callee.place < self.turn), 1),
-            InvocationPolicy::Random if count > 1 => {
-                (usize::try_from(rng.next_u64() % u64::try_from(count).ok()?).ok()?, 1)
-            }
-            InvocationPolicy::Random => (0, 1),
-        };
-        let mut second_best = None;
-        let mut best = None;
-        for index in (0..count).map(|n| (start + n * step) % count) {
-            let Some(callee) = self.callees.get(index).filter(|callee| callee.is_free()) else { continue };
-            match fitness(callee.peer) {
-                Fitness::Fit => {
-                    best = Some(index);
-                    break;
-                }
-                Fitness::Congested => second_best = second_best.or(Some(index)),
-                Fitness::Full => {}
-            }
-        }
-        let callee = self.callees.get_mut(best.or(second_best)?)?;
-        callee.busy += 1;
-        self.turn = callee.place + 1;
-        Some(callee)
-    }
-}
-
-/// Whether a callee should be given another call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fitness {
-    Fit,
-    /// Its queue fills up: others are preferred.
-    Congested,
-    /// It has as many invocations as it may have.
-    Full,
+    /// Numbers calls that wait for a callee in the order in which they came.
+    pub(crate) next_ticket: u64,
 }
 
 impl Dealer {
     pub(crate) fn new(seed: &Seed) -> Self {
-        Self { registrations: Arena::new(), by_uri: PatternMap::new(seed), next_place: 0 }
+        Self { registrations: Arena::new(), by_uri: PatternMap::new(seed), next_place: 0, next_ticket: 0 }
     }
 
     fn create(&mut self, mut procedure: Uri, options: &RegisterOptions, created: UnixTime) -> RegistrationId {
         procedure.detach();
-        let (matching, invoke) = (options.matching, options.invoke);
-        let registration =
-            Registration { uri: procedure.clone(), matching, invoke, created, callees: Vec::new(), turn: 0 };
+        let registration = Registration::new(procedure.clone(), options.matching, options.invoke, created);
         let id = self.registrations.insert(registration);
-        self.by_uri.insert(matching, procedure, id);
+        self.by_uri.insert(options.matching, procedure, id);
         id
     }
 
-    fn add(&mut self, id: RegistrationId, peer: PeerKey, concurrency: Option<u32>) -> u64 {
+    fn add(&mut self, id: RegistrationId, peer: PeerKey, options: &RegisterOptions) -> u64 {
         let place = self.next_place;
         self.next_place += 1;
         if let Some(registration) = self.registrations.get_mut(id) {
-            registration.callees.push(Callee { place, peer, concurrency, busy: 0 });
+            registration.add(Callee {
+                place,
+                peer,
+                concurrency: options.concurrency,
+                disclose_caller: options.disclose_caller == Some(true),
+                forward_timeout: options.forward_timeout,
+                shard: options.nkey.as_deref().map(rendezvous::hash),
+                busy: 0,
+                queue: BTreeMap::new(),
+            });
         }
         place
-    }
-
-    /// Takes a callee off, and returns whether the registration was deleted with its last one.
-    fn remove(&mut self, id: RegistrationId, place: u64) -> bool {
-        let Some(registration) = self.registrations.get_mut(id) else { return false };
-        if let Ok(index) = registration.callees.binary_search_by_key(&place, |callee| callee.place) {
-            registration.callees.remove(index);
-        }
-        let deleted = registration.callees.is_empty();
-        if deleted {
-            self.by_uri.remove(registration.matching, registration.uri.as_str());
-            self.registrations.remove(id);
-        }
-        deleted
-    }
-
-    /// An invocation of this callee is over. The callee may have unregistered meanwhile.
-    pub(crate) fn release(&mut self, id: RegistrationId, place: u64) {
-        if let Some(callee) = self.registrations.get_mut(id).and_then(|registration| registration.callee_at(place)) {
-            callee.busy = callee.busy.saturating_sub(1);
-        }
     }
 }
 
@@ -159,7 +67,10 @@ impl Router {
     pub(crate) fn register(&mut self, now: Instant, key: PeerKey, register: Register) {
         let request = register.request;
         match self.try_register(now, key, register) {
-            Ok(registration) => self.send(key, Registered { request, registration }),
+            Ok((realm, registration)) => {
+                self.send(key, Registered { request, registration });
+                self.serve_line(realm, registration, None);
+            }
             Err((error, text)) => self.fail(key, RequestType::Register, request, error, text),
         }
     }
@@ -169,7 +80,7 @@ impl Router {
         now: Instant,
         key: PeerKey,
         register: Register,
-    ) -> Result<RegistrationId, (Uri, String)> {
+    ) -> Result<(RealmKey, RegistrationId), (Uri, String)> {
         let Register { options, procedure, .. } = register;
         let created = self.wall_clock(now);
         let session = self.session(key).ok_or((error::NO_SUCH_SESSION, String::new()))?;
@@ -180,9 +91,19 @@ impl Router {
             return Err((error::RESOURCE_LIMIT, text));
         }
         let (realm_key, session_id) = (session.realm, session.id);
-        let dealer = &mut self.realms.get_mut(realm_key).dealer;
+        let realm = self.realms.get(realm_key);
+        if options.disclose_caller == Some(true) && !realm.disclose_me {
+            let text = "the realm does not let callees ask for the identity of callers".to_owned();
+            return Err((error::OPTION_NOT_ALLOWED, text));
+        }
+        let mut present = realm.dealer.by_uri.get(options.matching, procedure.as_str());
+        if let Some(id) = present.filter(|id| options.force_reregister && self.may_push_off(key, *id)) {
+            self.push_off(realm_key, id);
+            present = None;
+        }
+        let holds = present.is_some_and(|id| self.session(key).is_some_and(|s| s.registrations.contains_key(&id)));
         let max_shapes = self.config.limits.max_wildcard_shapes;
-        let present = dealer.by_uri.get(options.matching, procedure.as_str());
+        let dealer = &mut self.realms.get_mut(realm_key).dealer;
         let id = match present {
             None if !dealer.by_uri.has_room(options.matching, procedure.as_str(), max_shapes) => {
                 self.stats.limited += 1;
@@ -193,28 +114,44 @@ impl Router {
             None => dealer.create(procedure, &options, created),
             Some(id) => {
                 let policy = dealer.registrations.get(id).map_or(InvocationPolicy::Single, |found| found.invoke);
-                if policy != options.invoke {
-                    let text = format!(
-                        "register for already registered procedure '{procedure}' with invocation policy {} (present: {})",
-                        options.invoke.as_str(),
-                        policy.as_str()
-                    );
-                    return Err((error::PROCEDURE_EXISTS_WITH_DIFFERENT_POLICY, text));
-                }
-                let holds = self.session(key).is_some_and(|session| session.registrations.contains_key(&id));
-                if holds || policy == InvocationPolicy::Single {
-                    let text = format!("register for already registered procedure '{procedure}'");
-                    return Err((error::PROCEDURE_ALREADY_EXISTS, text));
-                }
+                check_shared(&procedure, policy, options.invoke, holds)?;
                 id
             }
         };
-        let place = self.realms.get_mut(realm_key).dealer.add(id, key, options.concurrency);
+        let place = dealer.add(id, key, &options);
         if let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) {
             session.registrations.insert(id, place);
         }
         self.note_registered(realm_key, session_id, id, present.is_none());
-        Ok(id)
+        Ok((realm_key, id))
+    }
+
+    /// Whether the realm lets a session push all present callees off a registration. A walk over them.
+    fn may_push_off(&self, key: PeerKey, id: RegistrationId) -> bool {
+        let Some(session) = self.session(key) else { return false };
+        let realm = self.realms.get(session.realm);
+        match realm.force_reregister {
+            ForceReregister::Nobody => false,
+            ForceReregister::Anybody => true,
+            ForceReregister::SamePrincipal => {
+                let principal = |session: &Session| (session.identity.authid.clone(), session.role);
+                let is_same = |callee: &Callee| self.session(callee.peer).map(principal) == Some(principal(session));
+                realm.dealer.registrations.get(id).is_some_and(|present| present.callees.iter().all(is_same))
+            }
+        }
+    }
+
+    fn push_off(&mut self, realm: RealmKey, id: RegistrationId) {
+        let callees = self
+            .realms
+            .get(realm)
+            .dealer
+            .registrations
+            .get(id)
+            .map_or(Vec::new(), |registration| registration.callees.iter().map(|callee| callee.peer).collect());
+        for callee in callees {
+            self.revoke(callee, id, Some(error::PROCEDURE_ALREADY_EXISTS));
+        }
     }
 
     pub(crate) fn unregister(&mut self, key: PeerKey, unregister: &Unregister) {
@@ -224,6 +161,40 @@ impl Router {
         } else {
             let text = format!("session does not hold registration {registration}");
             self.fail(key, RequestType::Unregister, request, error::NO_SUCH_REGISTRATION, text);
+        }
+    }
+
+    /// Takes a registration back from a session, and tells it if it announced that it understands (spec:
+    /// "Registration Revocation"). False if the session does not hold it. Calls that it has begun to answer go on.
+    pub(crate) fn revoke(&mut self, key: PeerKey, registration: RegistrationId, reason: Option<Uri>) -> bool {
+        if !self.remove_callee(key, registration) {
+            return false;
+        }
+        self.stats.registrations_revoked += 1;
+        if self.session(key).is_some_and(|session| session.callee_has(Features::REGISTRATION_REVOCATION)) {
+            let revocation = Some(Box::new(Revocation { id: registration, reason }));
+            self.send(key, Unregistered { request: None, revocation });
+        }
+        true
+    }
+
+    /// Takes back what sessions of a role hold and may no longer register. A walk over all sessions.
+    pub(crate) fn revoke_denied(&mut self, realm_key: RealmKey, role: super::realm::Role) {
+        let realm = self.realms.get(realm_key);
+        let Some(permissions) = realm.permissions(role) else { return };
+        let mut denied = Vec::new();
+        for (key, peer) in self.peers.iter() {
+            let Some(session) = peer.session().filter(|s| s.realm == realm_key && s.role == role) else { continue };
+            for id in sorted_keys(&session.registrations) {
+                let Some(registration) = realm.dealer.registrations.get(id) else { continue };
+                let uri = registration.uri.as_str();
+                if !permissions.decide(Action::Register, uri, registration.matching).allow {
+                    denied.push((key, id));
+                }
+            }
+        }
+        for (key, id) in denied {
+            self.revoke(key, id, Some(error::NOT_AUTHORIZED));
         }
     }
 
@@ -237,12 +208,24 @@ impl Router {
     }
 
     fn leave_registration(&mut self, realm: RealmKey, session: SessionId, id: RegistrationId, place: u64) {
-        let deleted = self.realms.get_mut(realm).dealer.remove(id, place);
+        let dealer = &mut self.realms.get_mut(realm).dealer;
+        let Some(registration) = dealer.registrations.get_mut(id) else { return };
+        let callee = registration.remove(place);
+        let deleted = registration.callees.is_empty();
+        if deleted {
+            dealer.by_uri.remove(registration.matching, registration.uri.as_str());
+        }
+        self.move_line(realm, id, callee);
+        if deleted {
+            self.realms.get_mut(realm).dealer.registrations.remove(id);
+        }
         self.note_unregistered(realm, session, id, deleted);
     }
 
     /// Takes an ended session off its registrations, and out of the calls it made or was to answer.
     pub(crate) fn leave_dealer(&mut self, session: &Session) {
+        // First its own calls that wait: nobody is to be given one of them now.
+        self.abandon_waiting(session);
         for id in sorted_keys(&session.registrations) {
             if let Some(&place) = session.registrations.get(&id) {
                 self.leave_registration(session.realm, session.id, id, place);
@@ -251,4 +234,28 @@ impl Router {
         self.abandon_calls(session);
         self.fail_invocations(session);
     }
+}
+
+/// Whether one more callee may share a registration that is there (spec: "Shared Registration").
+fn check_shared(
+    procedure: &Uri,
+    present: InvocationPolicy,
+    asked: InvocationPolicy,
+    holds: bool,
+) -> Result<(), (Uri, String)> {
+    if present != asked {
+        let text = format!(
+            "register for already registered procedure '{procedure}' with invocation policy {} (present: {})",
+            asked.as_str(),
+            present.as_str()
+        );
+        return Err((error::PROCEDURE_EXISTS_WITH_DIFFERENT_POLICY, text));
+    }
+    if holds || present == InvocationPolicy::Single {
+        return Err((
+            error::PROCEDURE_ALREADY_EXISTS,
+            format!("register for already registered procedure '{procedure}'"),
+        ));
+    }
+    Ok(())
 }

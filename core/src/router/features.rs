@@ -13,9 +13,14 @@ const BROKER: Features = Features::PUBLISHER_IDENTIFICATION
 const DEALER: Features = Features::CALLER_IDENTIFICATION
     .union(Features::CALL_CANCELING)
     .union(Features::CALL_TIMEOUT)
+    .union(Features::CALL_TRUSTLEVELS)
+    .union(Features::CALL_REROUTE)
     .union(Features::PROGRESSIVE_CALL_RESULTS)
+    .union(Features::PROGRESSIVE_CALL_INVOCATIONS)
     .union(Features::PATTERN_BASED_REGISTRATION)
-    .union(Features::SHARED_REGISTRATION);
+    .union(Features::SHARED_REGISTRATION)
+    .union(Features::SHARDED_REGISTRATION)
+    .union(Features::REGISTRATION_REVOCATION);
 
 /// Of the broker, where the realm has the meta API.
 const META_BROKER: Features =

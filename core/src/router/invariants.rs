@@ -1,9 +1,13 @@
 //! What must hold between any two inputs.
 
 use super::Router;
+use super::call::{Invoked, Stage};
 use super::meta::Watched;
 use super::peer::State;
 use super::realm::Role;
+use super::registration::Registration;
+use super::session::sorted_keys;
+use std::collections::BTreeMap;
 
 impl Router {
     /// Checks that the tables agree with each other. For tests and fuzzing: costs a walk over everything.
@@ -57,12 +61,14 @@ impl Router {
         assert_eq!(self.sessions.len(), sessions + reserved, "session ids");
         assert_eq!(self.decisions.len(), undecided, "questions");
         assert_eq!(self.joining.len(), joining, "peers that have not joined");
-        assert_eq!((self.calls.len(), self.calls.len()), (calls, invocations), "calls and their two ends");
+        assert_eq!(self.calls.len(), calls, "calls of callers");
+        assert_eq!(self.calls.len() - self.stats.calls_waiting, invocations, "calls with callees, or in line");
         let timed_calls = self.calls.iter().filter(|(_, call)| call.deadline.is_some()).count();
         assert_eq!(self.timers.len(), deadlines + timed_calls, "deadlines");
 
         assert!(self.meta_events.is_empty(), "meta events that are not published");
-        let (mut held_subscriptions, mut held_registrations) = (0, 0);
+        self.check_calls();
+        let (mut held_subscriptions, mut held_registrations, mut waiting) = (0, 0, 0);
         for realm in self.realms.iter() {
             for (id, subscription) in realm.broker.subscriptions.iter() {
                 assert!(!subscription.subscribers.is_empty(), "a subscription that nobody holds");
@@ -79,14 +85,10 @@ impl Router {
             assert_eq!(realm.broker.watched, watched, "subscriptions of meta events");
             realm.broker.retained.check_invariants(&self.config.limits);
             for (id, registration) in realm.dealer.registrations.iter() {
-                assert!(!registration.callees.is_empty(), "a registration that nobody holds");
                 assert_eq!(realm.dealer.by_uri.get(registration.matching, registration.uri.as_str()), Some(id));
                 held_registrations += registration.callees.len();
-                for callee in &registration.callees {
-                    let busy =
-                        self.calls.iter().filter(|(_, c)| (c.registration, c.place) == (id, callee.place)).count();
-                    assert_eq!(usize::try_from(callee.busy), Ok(busy), "busy slots of a callee");
-                }
+                waiting += registration.waiting;
+                self.check_registration(registration);
             }
             assert_eq!(realm.dealer.by_uri.len(), realm.dealer.registrations.len(), "procedures");
         }
@@ -94,5 +96,60 @@ impl Router {
         assert_eq!(in_realms, listed_sessions, "sessions of realms");
         assert_eq!(subscriptions, held_subscriptions, "both ends of subscriptions");
         assert_eq!(registrations, held_registrations, "both ends of registrations");
+        assert_eq!(waiting, self.stats.calls_waiting, "calls in line");
+    }
+
+    fn check_registration(&self, registration: &Registration) {
+        let callees = &registration.callees;
+        assert!(!callees.is_empty(), "a registration that nobody holds");
+        assert!(callees.is_sorted_by_key(|callee| callee.place), "callees out of order");
+        assert_eq!(registration.free, callees.iter().filter(|callee| callee.is_free()).count(), "free callees");
+        assert_eq!(registration.busy, callees.iter().map(|callee| callee.busy as usize).sum::<usize>(), "busy callees");
+        assert_eq!(registration.is_sharded(), callees.iter().any(|callee| callee.shard.is_some()), "shards");
+        assert!(registration.queue.is_empty() || registration.busy > 0, "a line that nobody moves on");
+        let mut waiting = registration.queue.len();
+        for callee in callees {
+            assert!(callee.queue.is_empty() || callee.busy > 0, "a shard's line that nobody moves on");
+            assert!(callee.concurrency.is_none_or(|limit| callee.busy <= limit), "more than the callee takes");
+            waiting += callee.queue.len();
+        }
+        assert_eq!(registration.waiting, waiting, "calls in line");
+    }
+
+    fn check_calls(&self) {
+        let mut busy = BTreeMap::new();
+        let mut kept = BTreeMap::new();
+        for (key, call) in self.calls.iter() {
+            let caller = self.session(call.caller).and_then(|caller| caller.calls.get(&call.request));
+            assert_eq!(caller, Some(&key), "a call that its caller does not have");
+            *kept.entry(call.caller).or_insert(0) += call.kept.as_ref().map_or(0, |kept| kept.bytes);
+            match call.stage {
+                Stage::Unplaced => panic!("a call that is nowhere"),
+                Stage::Waiting { ticket, shard } => {
+                    let registration = self.realms.get(call.realm).dealer.registrations.get(call.registration);
+                    let line = registration.and_then(|registration| match shard {
+                        Some(place) => registration.callee_at(place).map(|callee| &callee.queue),
+                        None => Some(&registration.queue),
+                    });
+                    assert_eq!(line.and_then(|line| line.get(&ticket)), Some(&key), "a call that is not in line");
+                }
+                Stage::Invoked(Invoked { callee, invocation, place, .. }) => {
+                    let callee = self.session(callee).and_then(|callee| callee.invocations.get(&invocation));
+                    assert_eq!(callee, Some(&key), "an invocation that its callee does not have");
+                    *busy.entry((call.realm, place)).or_insert(0) += 1;
+                }
+            }
+        }
+        for (key, peer) in self.peers.iter() {
+            let Some(session) = peer.session() else { continue };
+            assert_eq!(session.kept_call_bytes, kept.get(&key).copied().unwrap_or(0), "bytes kept for a caller");
+            for id in sorted_keys(&session.registrations) {
+                let place = session.registrations.get(&id).copied().unwrap_or(u64::MAX);
+                let registration = self.realms.get(session.realm).dealer.registrations.get(id);
+                let callee = registration.and_then(|registration| registration.callee_at(place));
+                let expected = busy.get(&(session.realm, place)).copied().unwrap_or(0);
+                assert_eq!(callee.map(|callee| (callee.peer, callee.busy)), Some((key, expected)), "busy callee");
+            }
+        }
     }
 }

@@ -17,12 +17,12 @@
 mod audience;
 mod authorize;
 mod broker;
+mod call;
 mod config;
 mod dealer;
 mod features;
 mod handshake;
 mod invariants;
-mod invocation;
 mod meta;
 mod output;
 mod passthru;
@@ -32,13 +32,15 @@ pub mod permission;
 mod proof;
 mod publication;
 mod realm;
+mod registration;
+mod rendezvous;
 mod retained;
 mod session;
 mod stats;
 mod subscribers;
 mod timers;
 
-pub use config::{Limits, RealmConfig, RequestIdCheck, RoleConfig, RouterConfig};
+pub use config::{ForceReregister, Limits, RealmConfig, RequestIdCheck, RoleConfig, RouterConfig};
 pub use output::{
     ActionRequest, ActionVerdict, AuthRequest, AuthStep, AuthVerdict, Challenge, CloseReason, Congestion, Identity,
     LinkInfo, Output, Overloaded, Recipients, StaleDecision, Violation,
@@ -54,7 +56,7 @@ use crate::message::{Error, Message, Payload, RequestType};
 use crate::time::{Instant, UnixTime};
 use crate::uri::{Uri, close, error};
 use crate::value::Value;
-use dealer::Calls;
+use call::{CallKind, Calls};
 use meta::MetaEvent;
 use peer::{Peer, Question, State};
 use rand_core::CryptoRng;
@@ -279,11 +281,17 @@ impl Router {
         self.take_action_verdict(now, id, verdict)
     }
 
-    /// Replaces what a role of a realm may do, from the next request on; verdicts cached for it are dropped. Returns
-    /// whether there is such a role.
+    /// Replaces what a role of a realm may do, from the next request on; verdicts cached for it are dropped, and
+    /// registrations that it may no longer have are taken back. Returns whether there is such a role.
     pub fn set_permissions(&mut self, realm: &Uri, role: &str, permissions: Permissions) -> bool {
-        let Some(realm) = self.realms.find(realm) else { return false };
-        self.realms.get_mut(realm).set_permissions(role, permissions)
+        let Some(key) = self.realms.find(realm) else { return false };
+        let realm = self.realms.get_mut(key);
+        let changed = realm.set_permissions(role, permissions);
+        if let Some(role) = realm.role(role) {
+            self.revoke_denied(key, role);
+        }
+        self.publish_meta_events();
+        changed
     }
 
     /// Acts on every deadline that is due.
@@ -367,10 +375,17 @@ impl Router {
             return self.violate(now, peer, violation);
         }
         let request = match &message {
-            Message::Call(call) if self.is_call_in_flight(peer, call.request) => {
-                return self.violate(now, peer, Violation::RequestInUse(call.request));
-            }
-            Message::Call(call) => call.request,
+            Message::Call(call) => match self.call_kind(peer, call) {
+                CallKind::New => call.request,
+                CallKind::Part => {
+                    if let Message::Call(part) = message {
+                        self.receive_part(peer, part);
+                    }
+                    return;
+                }
+                CallKind::Late => return self.stats.late_call_parts += 1,
+                CallKind::Breach(violation) => return self.violate(now, peer, violation),
+            },
             Message::Publish(publish) => publish.request,
             Message::Subscribe(subscribe) => subscribe.request,
             Message::Unsubscribe(unsubscribe) => unsubscribe.request,

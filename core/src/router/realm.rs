@@ -2,16 +2,17 @@
 
 use super::PeerKey;
 use super::broker::Broker;
-use super::config::{RealmConfig, RequestIdCheck, RoleConfig};
+use super::config::{ForceReregister, RealmConfig, RequestIdCheck, RoleConfig};
 use super::dealer::Dealer;
 use super::permission::Permissions;
 use crate::hash::{HashMap, Seed};
 use crate::id::SessionId;
 use crate::uri::{Uri, UriRule};
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 /// Names a realm of this router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RealmKey(usize);
 
 /// Names a role of a realm.
@@ -36,6 +37,9 @@ pub(crate) struct Realm {
     pub(crate) disclose_me: bool,
     /// The open sessions, but for those of the built-in role.
     pub(crate) sessions: BTreeMap<SessionId, PeerKey>,
+    call_timeout: Option<Duration>,
+    max_call_timeout: Option<Duration>,
+    pub(crate) force_reregister: ForceReregister,
     roles: Vec<RoleConfig>,
     /// How often a role was changed: verdicts cached before that are void.
     pub(crate) role_changes: u64,
@@ -59,6 +63,9 @@ impl Realm {
             meta_api: config.meta_api,
             disclose_me: config.disclose_me,
             sessions: BTreeMap::new(),
+            call_timeout: config.call_timeout,
+            max_call_timeout: config.max_call_timeout,
+            force_reregister: config.force_reregister,
             roles,
             role_changes: 0,
             role_by_name,
@@ -87,6 +94,19 @@ impl Realm {
         match role {
             Role::Trusted => None,
             Role::Configured(index) => self.roles.get(index)?.trustlevel,
+        }
+    }
+
+    /// The timeout of a call with this `timeout` option, in milliseconds: 0 asks for none, absence for the default.
+    pub(crate) fn call_timeout(&self, option: Option<u64>) -> Option<Duration> {
+        let asked = match option {
+            None => self.call_timeout,
+            Some(0) => None,
+            Some(ms) => Some(Duration::from_millis(ms)),
+        };
+        match (asked, self.max_call_timeout) {
+            (Some(asked), Some(max)) => Some(asked.min(max)),
+            (asked, max) => asked.or(max),
         }
     }
 

@@ -1,7 +1,7 @@
 //! An open session: who it is, what it owns, and how it ends.
 
 use super::authorize::{ActionKey, CachedVerdict, Waiting};
-use super::dealer::CallKey;
+use super::call::CallKey;
 use super::output::{CloseReason, Identity, Output, Recipients, Violation};
 use super::peer::{Handshake, State};
 use super::permission::Decision;
@@ -28,7 +28,7 @@ pub(crate) struct Session {
     pub(crate) disclosed: Arc<Disclosed>,
     /// What is told of the trust in this session.
     pub(crate) trustlevel: Option<u64>,
-    /// The request id that follows in the client's sequence.
+    /// The request id that follows in the client's sequence: the one after the highest so far.
     pub(crate) next_request: RequestId,
     /// The request id of the next INVOCATION to this session.
     pub(crate) next_invocation: RequestId,
@@ -38,6 +38,8 @@ pub(crate) struct Session {
     pub(crate) registrations: HashMap<RegistrationId, u64>,
     /// Calls made that have no final answer.
     pub(crate) calls: HashMap<RequestId, CallKey>,
+    /// Bytes of arguments kept for these calls.
+    pub(crate) kept_call_bytes: usize,
     /// Invocations received that have no final answer.
     pub(crate) invocations: HashMap<RequestId, CallKey>,
     /// A request that waits for an authorizer.
@@ -73,6 +75,7 @@ impl Session {
             subscriptions: seed.map(),
             registrations: seed.map(),
             calls: seed.map(),
+            kept_call_bytes: 0,
             invocations: seed.map(),
             waiting: None,
             verdicts: seed.map(),
@@ -88,6 +91,11 @@ impl Session {
     pub(crate) fn subscriber_has(&self, features: Features) -> bool {
         self.roles.subscriber.is_some_and(|announced| announced.contains(features))
     }
+
+    /// Whether the client announced all of `features` for the caller role.
+    pub(crate) fn caller_has(&self, features: Features) -> bool {
+        self.roles.caller.is_some_and(|announced| announced.contains(features))
+    }
 }
 
 /// Keys of a hash map in ascending order: the order of a hash map must never become visible.
@@ -101,10 +109,12 @@ impl Router {
     /// Checks a request id against the session's sequence and advances it. False: the peer has been sent away.
     pub(crate) fn accept_request(&mut self, now: Instant, key: PeerKey, request: RequestId) -> bool {
         let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return false };
-        let expected = core::mem::replace(&mut session.next_request, request.next());
+        let expected = session.next_request;
         if request == expected {
+            session.next_request = request.next();
             return true;
         }
+        session.next_request = expected.max(request.next());
         match self.realms.get(session.realm).request_ids {
             RequestIdCheck::Off => true,
             RequestIdCheck::Warn => {

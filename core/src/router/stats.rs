@@ -14,6 +14,8 @@ pub struct RouterStats {
     pub registrations: usize,
     /// Calls without a final answer now.
     pub calls_in_flight: usize,
+    /// Calls of these that wait for a callee now.
+    pub calls_waiting: usize,
     /// Questions without an answer now.
     pub undecided: usize,
     /// Deadlines waited for now.
@@ -43,6 +45,14 @@ pub struct RouterStats {
     pub events: u64,
     /// Calls accepted.
     pub calls: u64,
+    /// Calls that had to wait for a callee.
+    pub calls_queued: u64,
+    /// Times that a call was given to another callee, the first being unavailable.
+    pub calls_rerouted: u64,
+    /// Parts of progressive calls that came after their call had been answered.
+    pub late_call_parts: u64,
+    /// Registrations taken back from a session by the router.
+    pub registrations_revoked: u64,
     /// YIELD and ERROR that came after their call had been answered otherwise.
     pub late_answers: u64,
     /// Messages that a receiver could not be given: not expressible in its serializer, or too large for it.

@@ -11,6 +11,7 @@
 
 use super::PeerKey;
 use super::audience::Filter;
+use super::rendezvous::{hash, score};
 use crate::id::SubscriptionId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -153,22 +154,9 @@ impl Shards {
     /// The node with the highest score for a resource key; of equals, the one whose key comes first.
     fn node_of(&self, rkey: &str) -> Option<&Node> {
         let rkey = hash(rkey);
-        let score = |node: &Node| mix(rkey ^ node.hash.rotate_left(32));
+        let score = |node: &Node| score(rkey, node.hash);
         self.nodes.values().reduce(|best, node| if score(node) > score(best) { node } else { best })
     }
-}
-
-/// FNV-1a: the same in every run and on every machine, so that keys stay with their nodes.
-fn hash(text: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    mix(text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
-}
-
-/// The finalizer of SplitMix64: each bit of the result depends on each bit of `n`.
-const fn mix(n: u64) -> u64 {
-    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    n ^ (n >> 31)
 }
 
 #[cfg(test)]

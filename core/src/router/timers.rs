@@ -1,7 +1,7 @@
 //! Deadlines, in order: exact cancellation, and the earliest first.
 
 use super::PeerKey;
-use super::dealer::CallKey;
+use super::call::CallKey;
 use crate::time::Instant;
 use std::collections::BTreeSet;
 

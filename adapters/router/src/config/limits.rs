@@ -114,6 +114,16 @@ pub(super) const ROUTER: &[LimitKey<Limits>] = &[
     count!(Limits, max_retained_per_topic, "", 1..=1_000, "retained events of a topic"),
     count!(Limits, max_retained_replies, "", 1..=MANY, "retained events sent for one SUBSCRIBE"),
     count!(Limits, max_retained_search, "", 1..=MANY, "topics looked at for one SUBSCRIBE"),
+    count!(Limits, max_queued_calls, "", 0..=MANY, "calls of one registration that wait for a callee"),
+    count!(Limits, max_kept_call_bytes, "bytes", 0..=1 << 32, "arguments kept for calls of one session"),
+    count!(Limits, max_reroutes, "", 1..=1_000, "callees of one call that may say they are unavailable"),
+    millis!(
+        Limits,
+        kill_timeout,
+        "kill_timeout_ms",
+        10..=HOUR,
+        "time for a callee to answer an INTERRUPT of mode kill"
+    ),
 ];
 
 /// `wampd.limits`, the part that the connections keep.

@@ -450,17 +450,18 @@ fn table() -> Vec<(Message, &'static str, &'static str, &'static str)> {
                     force_reregister: true,
                     disclose_caller: Some(false),
                     forward_timeout: true,
+                    nkey: Some("n".to_owned()),
                 },
                 procedure: uri("p."),
             }
             .into(),
-            r#"[64,1,{"match":"prefix","invoke":"roundrobin","concurrency":4294967295,"force_reregister":true,"disclose_caller":false,"forward_timeout":true},"p."]"#,
-            "84184001a6656d617463686670726566697866696e766f6b656a726f756e64726f62696e6b636f6e63757272656e63791aff\
+            r#"[64,1,{"match":"prefix","invoke":"roundrobin","concurrency":4294967295,"force_reregister":true,"disclose_caller":false,"forward_timeout":true,"nkey":"n"},"p."]"#,
+            "84184001a7656d617463686670726566697866696e766f6b656a726f756e64726f62696e6b636f6e63757272656e63791aff\
              ffffff70666f7263655f72657265676973746572f56f646973636c6f73655f63616c6c6572f46f666f72776172645f74696d\
-             656f7574f562702e",
-            "94400186a56d61746368a6707265666978a6696e766f6b65aa726f756e64726f62696eab636f6e63757272656e6379ceffff\
+             656f7574f5646e6b6579616e62702e",
+            "94400187a56d61746368a6707265666978a6696e766f6b65aa726f756e64726f62696eab636f6e63757272656e6379ceffff\
              ffffb0666f7263655f72657265676973746572c3af646973636c6f73655f63616c6c6572c2af666f72776172645f74696d65\
-             6f7574c3a2702e",
+             6f7574c3a46e6b6579a16ea2702e",
         ),
         (Registered { request: id(1), registration: id(2) }.into(), r#"[65,1,2]"#, "8318410102", "93410102"),
         (Unregister { request: id(1), registration: id(2) }.into(), r#"[66,1,2]"#, "8318420102", "93420102"),

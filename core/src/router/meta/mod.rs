@@ -193,7 +193,7 @@ impl Router {
                 }
             }
             Effect::RemoveCallee { session, registration, reason } => {
-                self.revoke_registration(session, registration, reason);
+                self.revoke(session, registration, reason);
             }
             Effect::RemoveSubscriber { session, subscription, reason } => {
                 self.revoke_subscription(session, subscription, reason);

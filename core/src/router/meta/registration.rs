@@ -3,10 +3,9 @@
 use super::arguments::Arguments;
 use super::{Answer, Caller, Effect, Refusal, by_policy, match_option, revocation_reason};
 use crate::id::{RegistrationId, SessionId};
-use crate::message::{Features, Revocation, Unregistered};
-use crate::router::dealer::Registration;
+use crate::router::Router;
+use crate::router::registration::Registration;
 use crate::router::session::sorted_keys;
-use crate::router::{PeerKey, Router};
 use crate::uri::{Uri, error};
 use crate::value::{Dict, Value};
 
@@ -85,18 +84,6 @@ impl Router {
             return Err((error::NO_SUCH_REGISTRATION, text));
         }
         Ok(Answer::effect(Effect::RemoveCallee { session, registration, reason }))
-    }
-
-    /// Takes a registration from one of its callees (spec: "Registration Revocation").
-    pub(super) fn revoke_registration(&mut self, key: PeerKey, id: RegistrationId, reason: Option<Uri>) {
-        if !self.remove_callee(key, id) {
-            return;
-        }
-        let tell = self.session(key).is_some_and(|callee| callee.callee_has(Features::REGISTRATION_REVOCATION));
-        if tell {
-            let revocation = Some(Box::new(Revocation { id, reason }));
-            self.send(key, Unregistered { request: None, revocation });
-        }
     }
 
     /// The registration that is the only argument.

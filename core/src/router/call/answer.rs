@@ -1,0 +1,143 @@
+//! The answers to an INVOCATION: YIELD and ERROR, and the messages that could not be delivered
+//! (spec: "Calling and Invocations", "Progressive Call Results", "Call Re-Routing").
+
+use super::super::output::{CloseReason, Violation};
+use super::super::registration::Choice;
+use super::super::{PeerKey, Router};
+use super::{Call, CallKey, Kept, Stage};
+use crate::id::RequestId;
+use crate::message::{
+    CallResult, CancelMode, Error, Features, Invocation, Message, PassThru, Payload, RequestType, ResultDetails, Yield,
+};
+use crate::time::Instant;
+use crate::uri::{Uri, error};
+
+impl Router {
+    pub(crate) fn receive_yield(&mut self, now: Instant, key: PeerKey, answer: Yield) {
+        let Some(call) = self.answered_call(now, key, answer.request) else { return };
+        let Yield { options, payload, .. } = answer;
+        let Some(&Call { caller, request, progress, timeout, .. }) = self.calls.get(call) else { return };
+        // The callee is told of nobody, and nobody of the callee.
+        let details = ResultDetails { progress: options.progress, callee: None, pass_thru: options.pass_thru };
+        if !options.progress {
+            self.finish(call);
+        } else if !progress {
+            // The caller did not ask for progress: the result to come will do.
+            return;
+        } else {
+            self.settle_on_callee(call);
+            if timeout.is_some() {
+                // It is the time between results (spec: "Progressive Call Results", timeouts).
+                self.set_call_deadline(now, call);
+            }
+        }
+        self.send(caller, CallResult { request, details, payload });
+    }
+
+    pub(crate) fn receive_invocation_error(&mut self, now: Instant, key: PeerKey, answer: Error) {
+        let Some(call) = self.answered_call(now, key, answer.request) else { return };
+        let unavailable = answer.error == error::UNAVAILABLE
+            && self.session(key).is_some_and(|callee| callee.callee_has(Features::CALL_REROUTE));
+        if unavailable {
+            self.reroute(now, call);
+        } else if let Some(call) = self.finish(call) {
+            self.send(call.caller, Error { request_type: RequestType::Call, request: call.request, ..answer });
+        }
+    }
+
+    /// The call that an answer is for; `None` if it is over, or if the callee made the invocation up.
+    fn answered_call(&mut self, now: Instant, key: PeerKey, invocation: RequestId) -> Option<CallKey> {
+        let session = self.session(key)?;
+        if let Some(&call) = session.invocations.get(&invocation) {
+            return Some(call);
+        }
+        if invocation >= session.next_invocation {
+            self.violate(now, key, Violation::UnknownInvocation(invocation));
+        } else {
+            // Canceled, timed out, or the caller is gone: the callee could not know.
+            self.stats.late_answers += 1;
+        }
+        None
+    }
+
+    /// The callee of a call says that it is unavailable: another gets the call, as if that one did not exist.
+    ///
+    /// Nobody else can have it if the callee has been given more than the first part of it, or has given results. A
+    /// call that was given to a callee once does not wait in line again.
+    fn reroute(&mut self, now: Instant, key: CallKey) {
+        let kept = self.take_kept(key);
+        let Some(call) = self.calls.get(key) else { return };
+        let Stage::Invoked(invoked) = call.stage else { return };
+        if invoked.interrupted {
+            return self.fail_call(key, error::CANCELED, "the call was canceled by its caller");
+        }
+        let (realm, id) = (call.realm, call.registration);
+        let max_tried = self.config.limits.max_reroutes;
+        let next = kept.filter(|kept| kept.whole).and_then(|kept| {
+            let Kept { asked, mut tried, .. } = *kept;
+            tried.push(invoked.place);
+            let choice = if tried.len() < max_tried { self.choose(realm, id, &asked, &tried) } else { Choice::Nowhere };
+            if let Choice::Callee(chosen) = choice { Some((chosen, asked, tried)) } else { None }
+        });
+        let Some((chosen, asked, tried)) = next else {
+            return self.fail_call(key, error::NO_AVAILABLE_CALLEE, "all callees of the procedure are unavailable");
+        };
+        self.stats.calls_rerouted += 1;
+        if let Some(callee) = self.peers.get_mut(invoked.callee).and_then(|peer| peer.session_mut()) {
+            callee.invocations.remove(&invoked.invocation);
+        }
+        if let Some(call) = self.calls.get_mut(key)
+            && call.timeout != asked.timeout
+        {
+            // The one that was to take care of it does so no more.
+            call.timeout = asked.timeout;
+            self.set_call_deadline(now, key);
+        }
+        self.invoke(key, chosen, asked, tried);
+        self.release(realm, id, invoked.place);
+    }
+
+    /// A message could not be written for its receiver: whoever waits for an answer gets one.
+    pub(crate) fn answer_undeliverable(&mut self, to: PeerKey, message: Message, error: Uri, text: &str) {
+        match message {
+            Message::Invocation(Invocation { request, .. }) => {
+                let call = self.session(to).and_then(|callee| callee.invocations.get(&request).copied());
+                let Some(call) = call else { return };
+                let kept = self.calls.get(call).and_then(|call| call.kept.as_ref());
+                if kept.is_some_and(|kept| kept.continued) {
+                    // It has been given the parts before.
+                    self.interrupt(call, CancelMode::KillNoWait, error.clone());
+                }
+                self.fail_call(call, error, text);
+            }
+            Message::Result(CallResult { request, details, .. }) => {
+                if details.progress {
+                    let call = self.session(to).and_then(|caller| caller.calls.get(&request).copied());
+                    if let Some(call) = call {
+                        self.interrupt(call, CancelMode::KillNoWait, error.clone());
+                        self.fail_call(call, error, text);
+                    }
+                } else {
+                    self.fail(to, RequestType::Call, request, error, text.to_owned());
+                }
+            }
+            Message::Error(refused) => {
+                let pass_thru = None::<Box<PassThru>>;
+                if refused.payload != Payload::empty() || refused.pass_thru.is_some() {
+                    // The application's error, without the arguments that could not be carried.
+                    self.send(to, Error { pass_thru, payload: Payload::empty(), ..refused });
+                } else if refused.error != error {
+                    // It was its URI that could not.
+                    self.send(to, Error { error, ..refused });
+                }
+            }
+            // A peer that can not be told how it joins has not joined.
+            Message::Welcome(_) | Message::Challenge(_) => {
+                self.end_session(to);
+                self.send_abort(to, error.clone(), text);
+                self.close(to, CloseReason::Refused(error));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Calls in several parts: CALLs with the same request id, INVOCATIONs with the same request id
+//! (spec: "Progressive Call Invocations").
+
+use super::super::authorize::{Held, Waiting};
+use super::super::output::Violation;
+use super::super::{PeerKey, Router};
+use super::CallKey;
+use crate::message::{self, Features, Invocation, InvocationDetails, Message};
+
+/// What a CALL is to the calls before it.
+#[derive(Debug, PartialEq)]
+pub(crate) enum CallKind {
+    /// A new call.
+    New,
+    /// The next part of a call that has begun.
+    Part,
+    /// A further part of a call that has ended: its caller could not know.
+    Late,
+    /// A breach of the protocol.
+    Breach(Violation),
+}
+
+impl Router {
+    /// Tells new calls from parts of others (spec: "Verification of CALL Request IDs").
+    pub(crate) fn call_kind(&self, key: PeerKey, call: &message::Call) -> CallKind {
+        let Some(session) = self.session(key) else { return CallKind::Late };
+        let announced = session.caller_has(Features::PROGRESSIVE_CALL_INVOCATIONS);
+        if call.options.progress && !announced {
+            let feature = "progressive_call_invocations";
+            return CallKind::Breach(Violation::NotAnnounced { message: "CALL", role: "caller", feature });
+        }
+        let held = session.waiting.as_deref().and_then(|waiting| waiting.goes_on(call));
+        match held.or_else(|| session.calls.get(&call.request).map(|begun| self.goes_on(*begun, call))) {
+            Some(true) => CallKind::Part,
+            Some(false) => CallKind::Breach(Violation::RequestInUse(call.request)),
+            None if announced && call.request < session.next_request => CallKind::Late,
+            None => CallKind::New,
+        }
+    }
+
+    /// Whether a call in flight has said that more parts of it follow.
+    fn goes_on(&self, begun: CallKey, part: &message::Call) -> bool {
+        let kept = self.calls.get(begun).and_then(|call| call.kept.as_ref());
+        kept.is_some_and(|kept| kept.asked.progress && kept.asked.procedure == part.procedure)
+    }
+
+    /// The next part of a call: the callee gets it with what it was told of the first. All options but `progress` are
+    /// those of the first part.
+    pub(crate) fn continue_call(&mut self, key: PeerKey, part: message::Call) {
+        let begun = self.session(key).and_then(|session| session.calls.get(&part.request)).copied();
+        let Some(begun) = begun.filter(|begun| self.goes_on(*begun, &part)) else {
+            // It ended while its part was held behind a question.
+            self.stats.late_call_parts += 1;
+            return;
+        };
+        self.settle_on_callee(begun);
+        let Some(call) = self.calls.get_mut(begun) else { return };
+        let Some(&invoked) = call.invoked() else { return };
+        let registration = call.registration;
+        let Some(kept) = &mut call.kept else { return };
+        (kept.asked.progress, kept.continued) = (part.options.progress, true);
+        if invoked.interrupted {
+            // Canceled by its caller: the callee is to stop.
+            return;
+        }
+        let details = InvocationDetails { progress: part.options.progress, ..kept.details.clone().unwrap_or_default() };
+        self.send(
+            invoked.callee,
+            Invocation { request: invoked.invocation, registration, details, payload: part.payload },
+        );
+    }
+}
+
+impl Waiting {
+    /// Whether the call of this id, if one waits, has said that more parts of it follow.
+    fn goes_on(&self, part: &message::Call) -> Option<bool> {
+        let call_of = |message: &Message| match message {
+            Message::Call(call) if call.request == part.request => {
+                Some(call.options.progress && call.procedure == part.procedure)
+            }
+            _ => None,
+        };
+        let last = self.held.iter().rev().find_map(|held| match held {
+            Held::Request(request) => call_of(request),
+            Held::Part(call) if call.request == part.request => Some(call.options.progress),
+            Held::Part(_) => None,
+        });
+        last.or_else(|| call_of(&self.request))
+    }
+}
