@@ -14,7 +14,7 @@ use bytes::Bytes;
 /// # Errors
 /// The message cannot be written in this serializer; `out` is as before.
 pub fn encode(message: &Message, format: Format, out: &mut Vec<u8>) -> Result<(), TranscodeError> {
-    if let Some((payload, end)) = write(message, format, out)? {
+    if let Some((payload, end)) = encode_parts(message, format, out)? {
         out.extend_from_slice(payload);
         out.extend_from_slice(end);
     }
@@ -22,33 +22,29 @@ pub fn encode(message: &Message, format: Format, out: &mut Vec<u8>) -> Result<()
 }
 
 /// Appends a message to `head`, without its payload where that can be used as it is: the message then is `head`, the
-/// payload returned, and the few bytes returned with it. So a large payload is never copied.
+/// payload returned, and the few bytes returned with it. So a large payload need not be copied.
 ///
 /// # Errors
 /// The message cannot be written in this serializer; `head` is as before.
-pub fn encode_parts(
-    message: &Message,
+pub fn encode_parts<'m>(
+    message: &'m Message,
     format: Format,
     head: &mut Vec<u8>,
-) -> Result<Option<(Bytes, &'static [u8])>, TranscodeError> {
-    Ok(write(message, format, head)?.map(|(payload, end)| (payload.clone(), end)))
+) -> Result<Option<(&'m Bytes, &'static [u8])>, TranscodeError> {
+    let start = head.len();
+    let written = match format {
+        Format::Json => write_message(message, &mut JsonWriter::new(head)),
+        Format::Cbor => write_message(message, &mut CborWriter::new(head)),
+        Format::MsgPack => write_message(message, &mut MsgPackWriter::new(head)),
+    };
+    if written.is_err() {
+        head.truncate(start);
+    }
+    written
 }
 
 /// The end of a message that is not written: its payload, and what follows that.
 type Rest<'m> = Option<(&'m Bytes, &'static [u8])>;
-
-fn write<'m>(message: &'m Message, format: Format, out: &mut Vec<u8>) -> Result<Rest<'m>, TranscodeError> {
-    let start = out.len();
-    let written = match format {
-        Format::Json => write_message(message, &mut JsonWriter::new(out)),
-        Format::Cbor => write_message(message, &mut CborWriter::new(out)),
-        Format::MsgPack => write_message(message, &mut MsgPackWriter::new(out)),
-    };
-    if written.is_err() {
-        out.truncate(start);
-    }
-    written
-}
 
 fn write_message<'m, W: Writer>(message: &'m Message, writer: &mut W) -> Result<Rest<'m>, TranscodeError> {
     let mut head = Head { writer, code: message.code() };

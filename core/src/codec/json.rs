@@ -277,6 +277,14 @@ fn find_special(bytes: &[u8], mut at: usize) -> usize {
     // Eight bytes at a time: bytes that are zero, or less than a space, borrow into their highest bit. A borrow can
     // spoil only the bytes after the first one found.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    // Long text first: without an exit in the middle, the compiler makes vector instructions of this.
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<64>()) {
+        let is_special = |&byte: &u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+        if chunk.iter().fold(0, |found, byte| found | is_special(byte)) != 0 {
+            break;
+        }
+        at += 64;
+    }
     while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*chunk);
         let control = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
@@ -486,17 +494,6 @@ fn escape(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-fn write_digits(out: &mut Vec<u8>, mut n: u64) {
-    // u64::MAX has 20 digits.
-    let mut digits = [0; 20];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[first..]);
+fn write_digits(out: &mut Vec<u8>, n: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
 }

@@ -53,7 +53,7 @@ fn parts_are_the_whole() {
             for format in Format::ALL {
                 let mut parts = b"before".to_vec();
                 if let Some((payload, end)) = encode_parts(&received, format, &mut parts).unwrap() {
-                    parts.extend_from_slice(&payload);
+                    parts.extend_from_slice(payload);
                     parts.extend_from_slice(end);
                 }
                 assert_eq!(parts, [b"before", &*encoded(&received, format)].concat());
