@@ -45,7 +45,7 @@ pub fn check_round_trip(message: &Message, format: Format) {
     assert_eq!(encoded(&again, format), frame, "not stable in {format:?}");
     let mut parts = Vec::new();
     if let Some((payload, end)) = encode_parts(message, format, &mut parts).expect("as a whole it can be written") {
-        parts.extend_from_slice(&payload);
+        parts.extend_from_slice(payload);
         parts.extend_from_slice(end);
     }
     assert_eq!(parts, frame, "its parts in {format:?} are not the whole");

@@ -135,7 +135,7 @@ proptest! {
         for message in [decoded(&encoded(&message, from), from), message] {
             let mut parts = Vec::new();
             if let Some((payload, end)) = encode_parts(&message, to, &mut parts).expect("can be written") {
-                parts.extend_from_slice(&payload);
+                parts.extend_from_slice(payload);
                 parts.extend_from_slice(end);
             }
             prop_assert_eq!(Bytes::from(parts), encoded(&message, to));

@@ -2,82 +2,24 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use wampd_core::{
     client::{ClientEvent, ClientOutput},
-    codec::encode,
     message::{Message, Welcome},
     router::{CloseReason, LinkInfo, Output, PeerKey, Recipients, Undeliverable},
     value::{Dict, Value},
 };
-use wampd_wire::{CloseCode, Encoding};
+use wampd_wire::{CloseCode, MessageTooLong};
 
 use crate::{
+    frames::Audience,
     host::{CloseCause, Context, Holder, Host, LeaveCause, Observation, Verdict},
     locals::LocalId,
-    out_queue::SHARE_FROM,
     reactor::{Owner, Server},
 };
 
 /// A queue is written to the socket within a turn when it is longer than this or than half of what may wait, lest a burst of a
 /// turn make a peer look slow.
 const FLUSH_FROM: usize = 256 << 10;
-
-/// The frames of the message that is being sent, one per encoding.
-#[derive(Debug, Default)]
-pub(crate) struct Frames {
-    made: [Option<Result<Frame, Undeliverable>>; Encoding::COUNT],
-    /// The message has several receivers.
-    shared: bool,
-    /// Short frames, one after the other.
-    scratch: Vec<u8>,
-}
-
-#[derive(Clone, Debug)]
-enum Frame {
-    Short { start: usize, end: usize },
-    Long(Bytes),
-}
-
-impl Frames {
-    /// The length of a first guess at the length of a message, whose frame header is then in its place at once.
-    const GUESS: usize = 126;
-
-    /// Forgets the frames of the message before.
-    fn clear(&mut self) {
-        self.scratch.clear();
-        if self.shared {
-            self.made = Default::default();
-            self.shared = false;
-        }
-    }
-
-    fn make(&mut self, message: &Message, encoding: Encoding) -> Result<Frame, Undeliverable> {
-        match self.made.get_mut(encoding.index()) {
-            Some(made) if self.shared => {
-                made.get_or_insert_with(|| Self::encode(&mut self.scratch, message, encoding)).clone()
-            }
-            _ => Self::encode(&mut self.scratch, message, encoding),
-        }
-    }
-
-    fn encode(scratch: &mut Vec<u8>, message: &Message, encoding: Encoding) -> Result<Frame, Undeliverable> {
-        let start = scratch.len();
-        let frame = encoding.begin(scratch, Self::GUESS);
-        if let Err(error) = encode(message, encoding.format, scratch) {
-            frame.abandon(scratch);
-            return Err(Undeliverable::Transcode(error));
-        }
-        let len = encoding
-            .finish(scratch, frame)
-            .map_err(|error| Undeliverable::TooLarge { size: error.len, limit: error.limit })?;
-        if len < SHARE_FROM {
-            return Ok(Frame::Short { start, end: scratch.len() });
-        }
-        let long = if start == 0 { std::mem::take(scratch) } else { scratch.split_off(start) };
-        Ok(Frame::Long(Bytes::from(long)))
-    }
-}
 
 impl Server {
     /// Drains the router and everything that feeds it, until nothing is left or in-process peers have used up their turn.
@@ -111,17 +53,16 @@ impl Server {
     fn perform<H: Host + ?Sized>(&mut self, output: Output, host: &mut H) {
         match output {
             Output::Send { to: Recipients::One(peer), message } => {
-                self.frames.clear();
                 self.note(peer, &message, host);
-                if let Err(why) = self.send(peer, &message, host) {
+                self.frames.begin();
+                if let Err(why) = self.send(peer, &message, Audience::One, host) {
                     self.router.undeliverable(self.now, peer, message, &why);
                 }
             }
             Output::Send { to: Recipients::Many(peers), message } => {
-                self.frames.clear();
-                self.frames.shared = true;
+                self.frames.begin();
                 for &peer in &peers {
-                    if let Err(why) = self.send(peer, &message, host) {
+                    if let Err(why) = self.send(peer, &message, Audience::Many, host) {
                         self.router.undeliverable(self.now, peer, message.clone(), &why);
                     }
                 }
@@ -165,10 +106,16 @@ impl Server {
         self.owners[peer.index()] = Some((peer, owner));
     }
 
-    fn send<H: Host + ?Sized>(&mut self, peer: PeerKey, message: &Message, host: &mut H) -> Result<(), Undeliverable> {
+    fn send<H: Host + ?Sized>(
+        &mut self,
+        peer: PeerKey,
+        message: &Message,
+        audience: Audience,
+        host: &mut H,
+    ) -> Result<(), Undeliverable> {
         match self.owner(peer) {
             Some(Owner::Connection(token)) => {
-                let sent = self.send_to_connection(token, message);
+                let sent = self.send_to_connection(token, message, audience);
                 if let (Err(why), Some(conn)) = (&sent, self.conns.get(token)) {
                     let (connection, message) = (conn.id, message.name());
                     host.observe(&Observation::Undeliverable { connection, message, why });
@@ -183,25 +130,19 @@ impl Server {
         }
     }
 
-    fn send_to_connection(&mut self, token: usize, message: &Message) -> Result<(), Undeliverable> {
+    fn send_to_connection(&mut self, token: usize, message: &Message, audience: Audience) -> Result<(), Undeliverable> {
         let Some(conn) = self.conns.get_mut(token) else { return Ok(()) };
         // What the router sends to a peer that is closing its transport has nowhere to go.
         let Some(encoding) = conn.wire.encoding().filter(|_| conn.wire.is_open()) else { return Ok(()) };
-        let frame = self.frames.make(message, encoding)?;
-        let len = match &frame {
-            Frame::Short { start, end } => end - start,
-            Frame::Long(bytes) => bytes.len(),
-        };
-        conn.wire.admits(len).map_err(|error| Undeliverable::TooLarge { size: error.len, limit: error.limit })?;
+        let frame = self.frames.make(message, encoding, audience)?;
+        let too_large = |error: MessageTooLong| Undeliverable::TooLarge { size: error.len, limit: error.limit };
+        conn.wire.admits(frame.len()).map_err(too_large)?;
         if conn.out.len() > self.limits.max_pending {
             conn.overrun = true;
             self.check_level(token);
             return Ok(());
         }
-        match frame {
-            Frame::Short { start, end } => conn.out.push(&self.frames.scratch[start..end], &mut self.pool),
-            Frame::Long(bytes) => conn.out.push_shared(bytes),
-        }
+        frame.push(&mut conn.out, &mut self.pool);
         self.stats.frames_queued += 1;
         self.stats.peak_pending = self.stats.peak_pending.max(conn.out.len());
         let flush_now = conn.out.len() > FLUSH_FROM.min(self.limits.max_pending / 2);

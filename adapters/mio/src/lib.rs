@@ -14,6 +14,7 @@ mod clock;
 mod config;
 mod connection;
 mod drive;
+mod frames;
 mod handle;
 mod host;
 mod listener;

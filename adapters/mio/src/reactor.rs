@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, SystemRng},
     config::{Endpoint, ListenerId, PeerAddress, ServerConfig, ServerLimits},
     connection::{Conn, Stage},
-    drive::Frames,
+    frames::Frames,
     handle::{Command, ServerHandle},
     host::{CloseCause, ConnectionId, Host, LeaveCause, Observation, Verdict},
     listener::{Accepted, Listener},
@@ -39,6 +39,13 @@ const ACCEPTS_PER_TURN: usize = 64;
 
 /// Steps of in-process peers per turn.
 const LOCAL_STEPS_PER_TURN: usize = 4096;
+
+/// No connection is read again in a turn once as much was read as this.
+const MESSAGES_PER_TURN: u64 = 1024;
+const BYTES_PER_TURN: u64 = 1 << 20;
+
+/// How often a connection is read from in a turn. Each round takes something from each, so more would not be of use.
+const ROUNDS_PER_TURN: usize = 16;
 
 /// Messages read in a turn in which in-process peers had more to do than [`LOCAL_STEPS_PER_TURN`]: few enough for them to catch up,
 /// yet some, for they must not starve the sockets.
@@ -143,6 +150,8 @@ pub struct ServerStats {
     pub frames_queued: u64,
     /// WAMP messages received.
     pub messages_received: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
 }
 
 /// Why a server could not be bound.
@@ -483,18 +492,28 @@ impl Server {
         }
     }
 
-    /// Reads from each connection in the run queue once.
+    /// Reads from the connections in the run queue, in rounds, until it is empty or enough is read for this turn.
+    ///
+    /// What several rounds made is written at once: a turn that ended after one would cost a system call for nearly each
+    /// answer of a busy callee.
     fn serve<H: Host + ?Sized>(&mut self, host: &mut H) {
-        let before = self.stats.messages_received;
-        for _ in 0..self.run_queue.len() {
-            // In-process peers that have used up their share of this turn: what is read now piles up before them.
-            if self.locals.has_work() && self.stats.messages_received - before >= MESSAGES_BESIDE_BUSY_LOCALS {
-                return;
+        let (messages, bytes) = (self.stats.messages_received, self.stats.bytes_received);
+        for _ in 0..ROUNDS_PER_TURN {
+            for _ in 0..self.run_queue.len() {
+                // In-process peers that have used up their share of this turn: what is read now piles up before them.
+                let read = self.stats.messages_received - messages;
+                if self.locals.has_work() && read >= MESSAGES_BESIDE_BUSY_LOCALS {
+                    return;
+                }
+                let Some(token) = self.run_queue.pop_front() else { return };
+                if let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.queued) {
+                    conn.queued = false;
+                    self.read(token, host);
+                }
             }
-            let Some(token) = self.run_queue.pop_front() else { return };
-            if let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.queued) {
-                conn.queued = false;
-                self.read(token, host);
+            let (messages, bytes) = (self.stats.messages_received - messages, self.stats.bytes_received - bytes);
+            if self.run_queue.is_empty() || messages >= MESSAGES_PER_TURN || bytes >= BYTES_PER_TURN {
+                return;
             }
         }
     }

@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// Messages and bytes taken from one connection before it is the next one's turn.
-const MESSAGES_PER_TURN: usize = 64;
-const BYTES_PER_TURN: usize = 256 << 10;
+const MESSAGES_PER_ROUND: usize = 64;
+const BYTES_PER_ROUND: usize = 256 << 10;
 
 /// What is left of a connection's turn.
 struct Budget {
@@ -29,7 +29,7 @@ struct Budget {
 impl Server {
     /// Reads a connection until nothing is left, the router wants no more, or its turn is over.
     pub(crate) fn read<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
-        let mut budget = Budget { messages: MESSAGES_PER_TURN, bytes: BYTES_PER_TURN };
+        let mut budget = Budget { messages: MESSAGES_PER_ROUND, bytes: BYTES_PER_ROUND };
         let mut input = BytesMut::new();
         loop {
             let Some(conn) = self.conns.get_mut(token) else { return };
@@ -81,12 +81,15 @@ impl Server {
             self.enqueue(token);
             return false;
         }
+        // What is left of it would keep the buffer from being used again.
+        *input = BytesMut::new();
         let space = self.read_buffer.space();
         let offered = space.len();
         match conn.stream.receive(space) {
             Ok(Found::Bytes(len)) => {
                 *input = self.read_buffer.take(len);
                 budget.bytes = budget.bytes.saturating_sub(len);
+                self.stats.bytes_received += len as u64;
                 if SHORT_MEANS_DRAINED && len < offered && !conn.read_closed {
                     conn.readable = false;
                 }
@@ -114,11 +117,16 @@ impl Server {
     /// Reads and forgets what a connection sends that is done with, until its peer has closed its side.
     fn discard<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
         let Some(conn) = self.conns.get_mut(token) else { return };
-        let mut budget = BYTES_PER_TURN;
+        let mut budget = BYTES_PER_ROUND;
         while conn.readable {
             match conn.stream.receive(self.read_buffer.space()) {
-                Ok(Found::Bytes(len)) if len < budget => budget -= len,
-                Ok(Found::Bytes(_)) => return self.enqueue(token),
+                Ok(Found::Bytes(len)) => {
+                    self.stats.bytes_received += len as u64;
+                    budget = budget.saturating_sub(len);
+                    if budget == 0 {
+                        return self.enqueue(token);
+                    }
+                }
                 Ok(Found::Nothing) => conn.readable = false,
                 Ok(Found::End) if matches!(conn.stage, Stage::Flushing(_)) => conn.readable = false,
                 Ok(Found::End) | Err(_) => return self.remove(token, CloseCause::Peer, host),

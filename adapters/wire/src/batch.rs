@@ -24,6 +24,13 @@ impl JsonSeparator {
             Self::Cancel => 0x18,
         }
     }
+
+    pub(crate) const fn octets(self) -> &'static [u8] {
+        match self {
+            Self::Record => &[0x1e],
+            Self::Cancel => &[0x18],
+        }
+    }
 }
 
 /// Why a batch cannot be split. The peer's fault; the connection cannot continue.

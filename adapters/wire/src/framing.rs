@@ -150,6 +150,23 @@ impl Encoding {
         self.finish_masked(out, start, None)
     }
 
+    /// As [`finish`](Self::finish), for a message of which only the head is in `out`: `rest` more bytes of it follow, and then the
+    /// trailer that is returned, which is often empty.
+    ///
+    /// The length of the whole frame is that of what is in `out` since [`begin`](Self::begin), `rest` and that of the trailer.
+    ///
+    /// # Errors
+    /// The message is longer than the framing can express. The frame is removed from `out`.
+    pub fn finish_head(
+        self,
+        out: &mut Vec<u8>,
+        start: FrameStart,
+        rest: usize,
+    ) -> Result<&'static [u8], MessageTooLong> {
+        self.place_header(out, &start, rest, None)?;
+        Ok(self.separator().map_or(&[], JsonSeparator::octets))
+    }
+
     pub(crate) fn begin_masked(self, out: &mut Vec<u8>, expected_len: usize, masked: bool) -> FrameStart {
         let start = FrameStart { at: out.len(), gap: self.header_len(expected_len, masked) };
         out.resize(start.at + start.gap, 0);
@@ -162,24 +179,35 @@ impl Encoding {
         start: FrameStart,
         mask: Option<[u8; 4]>,
     ) -> Result<usize, MessageTooLong> {
-        let FrameStart { at, gap } = start;
+        let header_len = self.place_header(out, &start, 0, mask)?;
+        if let Some(separator) = self.separator() {
+            out.push(separator.octet());
+        }
+        if let (Some(mask), true) = (mask, self.framing != Framing::RawSocket) {
+            let prefix = if self.has_prefix() { 4 } else { 0 };
+            apply_mask(&mut out[start.at + header_len - prefix..], mask);
+        }
+        Ok(out.len() - start.at)
+    }
+
+    /// Puts the header before what was written of a message, of which `rest` bytes are elsewhere. Returns its length.
+    fn place_header(
+        self,
+        out: &mut Vec<u8>,
+        &FrameStart { at, gap }: &FrameStart,
+        rest: usize,
+        mask: Option<[u8; 4]>,
+    ) -> Result<usize, MessageTooLong> {
         let len = out.len().saturating_sub(at + gap);
         let mut header = Header::default();
-        if let Err(error) = self.write_header(&mut header, len, mask) {
+        if let Err(error) = self.write_header(&mut header, len.saturating_add(rest), mask) {
             out.truncate(at);
             return Err(error);
         }
         let header = header.as_slice();
         move_body(out, at + gap, at + header.len(), len);
         out[at..at + header.len()].copy_from_slice(header);
-        if let Some(separator) = self.separator() {
-            out.push(separator.octet());
-        }
-        if let (Some(mask), true) = (mask, self.framing != Framing::RawSocket) {
-            let prefix = if self.has_prefix() { 4 } else { 0 };
-            apply_mask(&mut out[at + header.len() - prefix..], mask);
-        }
-        Ok(out.len() - at)
+        Ok(header.len())
     }
 
     /// The length of the message in a frame of `frame_len` bytes that was made with this RawSocket encoding.
@@ -368,6 +396,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_frame_may_be_made_of_parts() {
+        for encoding in all() {
+            for (head, rest) in [(0, 0), (3, 0), (0, 5), (60, 65), (60, 66), (80, 65_455), (80, 65_456), (80, 70_000)] {
+                let body = vec![b'x'; head + rest];
+                let mut out = b"before".to_vec();
+                let start = encoding.begin(&mut out, 126);
+                out.extend_from_slice(&body[..head]);
+                let trailer = encoding.finish_head(&mut out, start, rest).unwrap();
+                out.extend_from_slice(&body[head..]);
+                out.extend_from_slice(trailer);
+                assert_eq!(out[6..], frame(encoding, &body, 0), "{encoding:?} {head} {rest}");
+            }
+        }
+        let encoding = Encoding { format: Format::Cbor, framing: Framing::RawSocket };
+        let mut out = b"kept".to_vec();
+        let start = encoding.begin(&mut out, 0);
+        encoding.finish_head(&mut out, start, RAWSOCKET_MAX + 1).unwrap_err();
+        assert_eq!(out, b"kept");
     }
 
     #[test]
