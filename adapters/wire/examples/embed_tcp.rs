@@ -20,7 +20,7 @@ fn main() -> Result<()> {
 
 /// Serves until the listener fails.
 pub(crate) fn serve(listener: &TcpListener) -> Result<()> {
-    let role = RoleConfig { name: "guest".into(), permissions: Permissions::all() };
+    let role = RoleConfig::new("guest", Permissions::all());
     let config = RouterConfig { realms: vec![RealmConfig::new("realm1".into(), vec![role])], ..Default::default() };
     let unix = UnixTime(SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970").as_micros() as u64);
     let router = Router::new(config, Instant::ZERO, unix, Box::new(rand_core::UnwrapErr(getrandom::SysRng)));
