@@ -67,7 +67,7 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(format: Format) -> Self {
-        let role = RoleConfig { name: "anyone".to_owned(), permissions: Permissions::all() };
+        let role = RoleConfig::new("anyone", Permissions::all());
         let realm = RealmConfig { request_ids: RequestIdCheck::Off, ..RealmConfig::new(REALM, vec![role]) };
         let config = RouterConfig { realms: vec![realm], ..RouterConfig::default() };
         Self {
