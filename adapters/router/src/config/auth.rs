@@ -321,7 +321,9 @@ fn dynamic(cx: &mut Context<'_>, section: &mut Section<'_>, default_role: Option
     });
     let role = one_spelling(cx, section, "authenticator-role", "authenticator_role");
     let role = role.and_then(|item| authenticator_role(cx, &item));
-    Some(DynamicAuth { authenticator: authenticator?, realm, role, default_role })
+    let dynamic = DynamicAuth { authenticator: authenticator?, realm, role, default_role };
+    cx.sources.authenticators.push((dynamic.clone(), section.place.clone()));
+    Some(dynamic)
 }
 
 fn authenticator_role(cx: &mut Context<'_>, item: &Item<'_>) -> Option<String> {

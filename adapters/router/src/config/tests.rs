@@ -427,8 +427,10 @@ fn secrets_that_contradict_themselves() {
 
 #[test]
 fn functions_and_procedures() {
+    let caller =
+        r#"[{"name": "anonymous", "permissions": [{"uri": "com.example.authenticate", "allow": {"call": true}}]}]"#;
     let node = valid(json(&node_with(
-        ANONYMOUS,
+        caller,
         r#"{"ticket": {"type": "dynamic", "authenticator": "com.example.authenticate", "authenticator_realm": "realm1",
             "authenticator-role": "anonymous", "default_role": "anonymous"}}"#,
     )));
@@ -451,6 +453,10 @@ fn functions_and_procedures() {
         (
             r#""type": "dynamic", "authenticator": "a.b", "authenticator-realm": "x""#,
             "authenticator-realm: there is no realm \"x\"",
+        ),
+        (
+            r#""type": "dynamic", "authenticator": "a.b", "authenticator-realm": "realm1", "authenticator-role": "anonymous""#,
+            "ticket: role \"anonymous\" may not call \"a.b\" in realm \"realm1\"",
         ),
         (r#""type": "dynamic", "authenticator": "a.b", "default-role": "x", "default_role": "y""#, "given twice"),
         (r#""authenticator": "a.b""#, "ticket: the key \"type\" is missing"),

@@ -1,0 +1,247 @@
+//! Who may join a node: methods, and static and function authenticators.
+
+mod support;
+
+use std::sync::{Arc, Mutex, mpsc};
+use support::{TestNode, cra, refusal, ticket, who};
+use wampd::authn::function::{FunctionAuthenticator, Login, Reply};
+use wampd::authn::grant::{FunctionError, FunctionGrant};
+use wampd_core::auth::{CraSecret, TicketDigest};
+use wampd_core::client::{ClientConfig, Credential};
+use wampd_core::uri::Uri;
+use wampd_core::value::{Dict, Value};
+use wampd_mio::client::{Client, Options};
+
+const STATIC: &str = r#"{
+    "anonymous": {"type": "static", "role": "guest"},
+    "ticket": {"type": "static", "principals": {"tim": {"ticket": "ticket-of-tim", "role": "user"}}},
+    "wampcra": {"type": "static", "users": {
+        "joe": {"secret": "secret-of-joe", "role": "user"},
+        "peter": {"secret": "prq7+YkJ1/KlW1X0YczMHw==", "role": "user", "salt": "salt123", "iterations": 100, "keylen": 16}
+    }}
+}"#;
+
+fn external(method: &str) -> Credential {
+    Credential::External { method: method.to_owned() }
+}
+
+fn identity(authid: &str, role: &str, method: &str, provider: &str) -> (String, String, String, String) {
+    (authid.to_owned(), role.to_owned(), method.to_owned(), provider.to_owned())
+}
+
+fn failed(message: &str) -> (String, String) {
+    ("wamp.error.authentication_failed".to_owned(), message.to_owned())
+}
+
+#[test]
+fn users_of_the_configuration() {
+    let node = TestNode::new(STATIC);
+    for (authid, credentials, method) in [
+        ("joe", cra("secret-of-joe"), "wampcra"),
+        ("peter", cra("secret1"), "wampcra"),
+        ("tim", ticket("ticket-of-tim"), "ticket"),
+    ] {
+        let client = node.join("realm1", Some(authid), credentials).expect("joins");
+        assert_eq!(who(&client), identity(authid, "user", method, "static"));
+    }
+    let not_authorized = |text: &str| ("wamp.error.not_authorized".to_owned(), text.to_owned());
+    for (authid, credentials, text) in [
+        ("joe", cra("wrong"), "WAMP-CRA client signature is invalid"),
+        ("peter", cra("prq7+YkJ1/KlW1X0YczMHw=="), "WAMP-CRA client signature is invalid"),
+        ("tim", ticket("wrong"), "ticket in WAMP-Ticket authentication is invalid"),
+    ] {
+        assert_eq!(refusal(node.join("realm1", Some(authid), credentials)), not_authorized(text), "{authid}");
+    }
+    assert_eq!(refusal(node.join("realm1", None, cra("x"))).0, "wamp.error.no_such_principal");
+    assert_eq!(refusal(node.join("realm3", Some("joe"), cra("secret-of-joe"))).0, "wamp.error.no_such_realm");
+}
+
+#[test]
+fn the_clients_first_method_that_is_offered_decides() {
+    let node = TestNode::new(STATIC);
+    let unheard_of = || external("unheard-of");
+    let joe = || Credential::Cra("secret-of-joe".to_owned());
+    let client = node.join("realm1", Some("joe"), vec![unheard_of(), external("scram"), joe()]).expect("joins");
+    assert_eq!(who(&client).2, "wampcra");
+    let client = node.join("realm1", Some("joe"), vec![Credential::Anonymous, joe()]).expect("joins");
+    assert_eq!(who(&client).2, "anonymous");
+    // What fails is not made up for by what would have followed.
+    let wrong = vec![Credential::Cra("wrong".to_owned()), Credential::Anonymous];
+    assert_eq!(refusal(node.join("realm1", Some("joe"), wrong)).0, "wamp.error.not_authorized");
+    let (reason, text) = refusal(node.join("realm1", Some("joe"), vec![unheard_of()]));
+    assert_eq!(reason, "wamp.error.no_matching_auth_method");
+    assert!(text.ends_with("offered: anonymous, ticket, wampcra"), "{text}");
+}
+
+#[test]
+fn anonymous_clients_do_not_choose_who_they_are() {
+    let node = TestNode::new(STATIC);
+    let name = || {
+        let client = node.join("realm1", Some("joe"), vec![]).expect("joins");
+        let (authid, role, method, provider) = who(&client);
+        assert_eq!((role.as_str(), method.as_str(), provider.as_str()), ("guest", "anonymous", "static"));
+        authid
+    };
+    let (one, other) = (name(), name());
+    assert!(one != other && one.starts_with("anonymous-") && one.len() == 24, "{one} {other}");
+    let named = TestNode::new(r#"{"anonymous": {"type": "static", "role": "guest", "authid": "visitor"}}"#);
+    assert_eq!(who(&named.join("realm1", None, vec![]).expect("joins")).0, "visitor");
+}
+
+/// What a client sees of a challenge, and how its wrong answer is refused.
+fn challenge(node: &TestNode, authid: &str, method: &str) -> (Dict, (String, String)) {
+    let mut seen = None;
+    let config = ClientConfig::with_credential(Uri::from("realm1"), authid, external(method));
+    let joined = Client::connect_with(&node.url(), &Options::default(), config, |challenge| {
+        seen = Some(challenge.extra.clone());
+        Some(wampd_mio::client::Proof { signature: "d3Jvbmc=".to_owned(), extra: Dict::new() })
+    });
+    (seen.expect("challenged"), refusal(joined))
+}
+
+#[test]
+fn whether_a_user_exists_is_told_to_nobody() {
+    let node = TestNode::new(STATIC);
+    let shape = |authid: &str| {
+        let (mut extra, refused) = challenge(&node, authid, "wampcra");
+        let Some(Value::Text(text)) = extra.remove("challenge") else { panic!("{extra:?}") };
+        let text: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(text["authid"], authid);
+        let role = text["authrole"].as_str().expect("a role").to_owned();
+        (extra, role, refused)
+    };
+    let salt = |extra: &Dict| extra.get("salt").and_then(Value::as_str).map(str::to_owned);
+    let (_, _, refused) = shape("joe");
+    let (peter, role, _) = shape("peter");
+    // With enough names both kinds of users are imitated.
+    let (mut plain, mut salted) = (0, std::collections::BTreeSet::new());
+    for n in 0..32 {
+        let name = format!("nobody{n}");
+        let first = shape(&name);
+        assert_eq!(first, shape(&name), "the same each time");
+        assert_eq!((&first.1, &first.2), (&role, &refused));
+        match salt(&first.0) {
+            None => plain += 1,
+            Some(salt) => {
+                assert_eq!(first.0.keys().collect::<Vec<_>>(), peter.keys().collect::<Vec<_>>());
+                assert_eq!((&first.0["iterations"], &first.0["keylen"]), (&peter["iterations"], &peter["keylen"]));
+                let like = |salt: &str| salt.len() == 7 && salt[..4].chars().all(|c| c.is_ascii_lowercase());
+                assert!(like(&salt) && salt[4..].parse::<u32>().is_ok(), "{salt}");
+                salted.insert(salt);
+            }
+        }
+    }
+    assert!(plain > 0 && salted.len() > 1 && plain + salted.len() == 32, "{plain} {salted:?}");
+    assert_eq!(challenge(&node, "nobody", "ticket"), challenge(&node, "tim", "ticket"));
+}
+
+#[test]
+fn a_function_decides_who_a_client_is() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let asked = seen.clone();
+    let node = TestNode::with_function("wampcra", move |login: &Login| {
+        asked.lock().expect("not poisoned").push(login.clone());
+        let secret = |secret: &str| Some(CraSecret::Plain(secret.to_owned()));
+        match login.authid.as_deref() {
+            Some("joe") => Ok(FunctionGrant { cra: secret("secret-of-joe"), ..FunctionGrant::default() }),
+            Some("ann") => Ok(FunctionGrant {
+                role: Some("user".to_owned()),
+                realm: Some(Uri::from("realm2")),
+                authid: Some("ID1".to_owned()),
+                extra: Dict::from([("x".to_owned(), Value::from(1))]),
+                cra: Some(CraSecret::Password {
+                    password: "secret-of-ann".to_owned(),
+                    salt: "salt".to_owned(),
+                    iterations: 10,
+                    keylen: 32,
+                }),
+                ticket: None,
+            }),
+            Some("root") => {
+                let role = Some("trusted".to_owned());
+                Ok(FunctionGrant { role, cra: secret("x"), ..FunctionGrant::default() })
+            }
+            Some("none") => Ok(FunctionGrant::default()),
+            Some("crash") => panic!("on purpose"),
+            Some("broken") => {
+                Err(FunctionError::Failed { message: "it is broken", detail: "for the operator".to_owned() })
+            }
+            _ => Err(FunctionError::Denied { uri: Uri::from("com.example.no"), message: "never heard of".to_owned() }),
+        }
+    });
+    let client = node.join("realm1", Some("joe"), cra("secret-of-joe")).expect("joins");
+    assert_eq!(who(&client), identity("joe", "guest", "wampcra", "function"));
+    let client = node.join("realm1", Some("ann"), cra("secret-of-ann")).expect("joins");
+    assert_eq!(who(&client), identity("ID1", "user", "wampcra", "function"));
+    let details = &client.session().details;
+    assert_eq!(details.realm.as_ref().map(Uri::as_str), Some("realm2"));
+    assert_eq!(details.authextra, Some(Dict::from([("x".to_owned(), Value::from(1))])));
+
+    let refused = |authid: &str| refusal(node.join("realm1", Some(authid), cra("x")));
+    assert_eq!(refused("nobody"), ("com.example.no".to_owned(), "never heard of".to_owned()));
+    assert_eq!(refused("root").0, "wamp.error.no_such_role", "nobody from outside is trusted");
+    assert_eq!(refused("none"), failed("the authenticator gave no secret"));
+    assert_eq!(refused("broken"), failed("it is broken"));
+    assert_eq!(refused("crash"), failed("the authenticator failed"));
+    assert_eq!(refusal(node.join("realm1", Some("joe"), cra("wrong"))).0, "wamp.error.not_authorized");
+    assert!(node.log().contains(r#"why="for the operator""#), "{}", node.log());
+
+    let seen = seen.lock().expect("not poisoned");
+    let Login { realm, authid, details } = &seen[0];
+    assert_eq!((realm.as_ref().map(Uri::as_str), authid.as_deref()), (Some("realm1"), Some("joe")));
+    let keys: Vec<&str> = details.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["authextra", "authid", "authmethod", "authrole", "session", "transport"]);
+    let transport = details["transport"].as_dict().expect("a dictionary");
+    assert_eq!(transport["channel_framing"], Value::from("websocket"));
+    assert!(transport["http_headers_received"].as_dict().is_some_and(|headers| headers.contains_key("host")));
+}
+
+#[test]
+fn an_answer_may_come_later_from_anywhere() {
+    struct Later(Mutex<mpsc::Sender<(Login, Reply)>>);
+    impl FunctionAuthenticator for Later {
+        fn authenticate(&self, login: Login, reply: Reply) {
+            self.0.lock().expect("not poisoned").send((login, reply)).expect("received");
+        }
+    }
+    let (sender, receiver) = mpsc::channel();
+    let node = TestNode::with_function("anonymous", Later(Mutex::new(sender)));
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = ["a", "b"].map(|name| scope.spawn(|| node.join("realm1", Some(name), vec![]))).into();
+        let mut waiting: Vec<(Login, Reply)> = receiver.iter().take(2).collect();
+        // The last one first.
+        while let Some((login, reply)) = waiting.pop() {
+            reply.send(Ok(FunctionGrant { authid: login.authid, ..FunctionGrant::default() }));
+        }
+        let mut names: Vec<String> =
+            clients.into_iter().map(|client| who(&client.join().expect("no panic").expect("joins")).0).collect();
+        names.sort();
+        assert_eq!(names, ["a", "b"]);
+    });
+}
+
+#[test]
+fn a_function_sees_the_ticket() {
+    let node = TestNode::with_function("ticket", |login: &Login| {
+        let shown = login.details.get("ticket").and_then(Value::as_str);
+        let extra = login.details["authextra"].as_dict().cloned().unwrap_or_default();
+        let grant = FunctionGrant { role: Some("user".to_owned()), extra, ..FunctionGrant::default() };
+        match (login.authid.as_deref(), shown) {
+            // Checks it itself.
+            (Some("tim"), Some("ticket-of-tim")) => Ok(grant),
+            // Leaves it to the router.
+            (Some("tom"), Some(_)) => Ok(FunctionGrant { ticket: Some(TicketDigest::of("ticket-of-tim")), ..grant }),
+            _ => Err(FunctionError::Denied { uri: Uri::from("com.example.no"), message: String::new() }),
+        }
+    });
+    for authid in ["tim", "tom"] {
+        let extra = Dict::from([("a".to_owned(), Value::from("b"))]);
+        let credential = Credential::Ticket("ticket-of-tim".to_owned());
+        let config = ClientConfig::with_credential(Uri::from("realm1"), authid, credential);
+        let client = node.connect(ClientConfig { authextra: Some(extra.clone()), ..config }).expect("joins");
+        assert_eq!(who(&client), identity(authid, "user", "ticket", "function"));
+        assert_eq!(client.session().details.authextra, Some(extra));
+    }
+    assert_eq!(refusal(node.join("realm1", Some("tim"), ticket("wrong"))).0, "com.example.no");
+    assert_eq!(refusal(node.join("realm1", Some("tom"), ticket("wrong"))).0, "wamp.error.not_authorized");
+}

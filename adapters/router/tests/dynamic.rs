@@ -1,0 +1,167 @@
+//! Dynamic authenticators: procedures that decide who may join.
+
+mod support;
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use support::{TestNode, cra, refusal, ticket, who};
+use wampd_core::client::ClientEvent;
+use wampd_core::message::{Payload, RegisterOptions, YieldOptions};
+use wampd_core::uri::{Uri, close};
+use wampd_core::value::{Dict, Value};
+use wampd_mio::client::{Client, ClientWaker};
+
+const AUTH: &str = r#"{
+    "wampcra": {"type": "dynamic", "authenticator": "com.example.authenticate", "authenticator-realm": "realm1"},
+    "ticket": {"type": "dynamic", "authenticator": "com.example.authenticate", "default-role": "user"},
+    "anonymous": {"type": "dynamic", "authenticator": "com.example.authenticate", "default-role": "guest",
+        "authenticator-realm": "realm1", "authenticator-role": "service"}
+}"#;
+
+type Answer = Result<Value, (Uri, Payload)>;
+
+/// A session that serves the authenticator.
+struct Authenticator {
+    thread: Option<JoinHandle<Vec<Vec<Value>>>>,
+    stop: mpsc::Sender<()>,
+    waker: ClientWaker,
+}
+
+impl Authenticator {
+    /// `None` from `answer`: it never answers.
+    fn new(mut client: Client, mut answer: impl FnMut(&str, &Dict) -> Option<Answer> + Send + 'static) -> Self {
+        client.register("com.example.authenticate", RegisterOptions::default()).expect("registered");
+        let (waker, (stop, stopped)) = (client.waker(), mpsc::channel());
+        let thread = std::thread::spawn(move || {
+            let mut asked = Vec::new();
+            while stopped.try_recv().is_err() {
+                let Ok(event) = client.next_event(None) else { break };
+                let Some(ClientEvent::Invocation { request, payload, .. }) = event else { continue };
+                let (args, _) = payload.values().expect("values");
+                let answer = answer(args[1].as_str().unwrap_or_default(), args[2].as_dict().expect("details"));
+                asked.push(args);
+                match answer {
+                    Some(Ok(value)) => {
+                        client.yield_result(request, YieldOptions::default(), Payload::from_args([value]))
+                    }
+                    Some(Err((uri, payload))) => client.yield_error(request, uri, payload),
+                    None => continue,
+                }
+                .expect("answered");
+            }
+            let _ = client.leave(close::NORMAL);
+            asked
+        });
+        Self { thread: Some(thread), stop, waker }
+    }
+
+    /// Leaves; returns what it was asked.
+    fn stop(mut self) -> Vec<Vec<Value>> {
+        self.stop.send(()).expect("it runs");
+        self.waker.wake();
+        self.thread.take().expect("once").join().expect("no panic")
+    }
+}
+
+fn dict<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    Value::from(Dict::from(entries.map(|(key, value)| (key.to_owned(), value))))
+}
+
+fn decide(authid: &str, details: &Dict) -> Option<Answer> {
+    let error = |uri, text: &str| Err((Uri::from_static(uri), Payload::from_args([text.into()])));
+    Some(match authid {
+        "joe" => {
+            Ok(dict([("role", "user".into()), ("secret", "secret-of-joe".into()), ("extra", dict([("a", 1.into())]))]))
+        }
+        "ann" => Ok(dict([
+            ("role", "user".into()),
+            ("realm", "realm2".into()),
+            ("authid", "ID1".into()),
+            ("password", "secret-of-ann".into()),
+            ("salt", "salt".into()),
+            ("iterations", 10.into()),
+            ("keylen", 32.into()),
+        ])),
+        "tim" if details.get("ticket").and_then(Value::as_str) == Some("ticket-of-tim") => Ok(dict([])),
+        "visitor" => Ok("user".into()),
+        "text" => Ok("user".into()),
+        "number" => Ok(7.into()),
+        "broken" => error("wamp.error.runtime_error", "Traceback: secret-of-joe"),
+        "silent" => return None,
+        _ => error("com.example.no_such_user", "no such user"),
+    })
+}
+
+fn failed(message: &str) -> (String, String) {
+    ("wamp.error.authentication_failed".to_owned(), message.to_owned())
+}
+
+#[test]
+fn a_procedure_decides_who_a_client_is() {
+    let node = TestNode::new(AUTH);
+    let authenticator = Authenticator::new(node.service(), decide);
+    let client = node.join("realm1", Some("joe"), cra("secret-of-joe")).expect("joins");
+    let text = |text: &str| text.to_owned();
+    assert_eq!(who(&client), (text("joe"), text("user"), text("wampcra"), text("dynamic")));
+    assert_eq!(client.session().details.authextra, Some(Dict::from([(text("a"), Value::from(1))])));
+    // Asks for another realm than the one it is called in, and gets one.
+    let client = node.join("anywhere", Some("ann"), cra("secret-of-ann")).expect("joins");
+    assert_eq!(client.session().details.realm.as_ref().map(Uri::as_str), Some("realm2"));
+    assert_eq!(who(&client).0, "ID1");
+    let client = node.join("realm1", Some("tim"), ticket("ticket-of-tim")).expect("joins");
+    assert_eq!(who(&client), (text("tim"), text("user"), text("ticket"), text("dynamic")));
+
+    let refused = |authid: &str| refusal(node.join("realm1", Some(authid), cra("wrong")));
+    assert_eq!(refused("joe"), (text("wamp.error.not_authorized"), text("WAMP-CRA client signature is invalid")));
+    assert_eq!(refused("nobody"), (text("com.example.no_such_user"), text("no such user")));
+    assert_eq!(refused("text"), failed("the authenticator gave no secret"));
+    assert_eq!(refused("number"), failed("got invalid return type"));
+    assert_eq!(refused("broken"), failed("the dynamic authenticator failed"));
+    assert_eq!(refusal(node.join("realm1", Some("tim"), ticket("wrong"))).0, "com.example.no_such_user");
+    // Where the authenticator is to be called in the realm that the client asks for.
+    assert_eq!(refusal(node.join("realm3", Some("tim"), ticket("x"))).0, "wamp.error.no_such_realm");
+    assert_eq!(refusal(node.join("realm2", Some("tim"), ticket("x"))), failed("the dynamic authenticator failed"));
+    assert!(node.log().contains("wamp.error.no_such_procedure"), "{}", node.log());
+
+    let asked = authenticator.stop();
+    let [realm, authid, details] = asked[0].as_slice() else { panic!("{asked:?}") };
+    assert_eq!((realm.as_str(), authid.as_str()), (Some("realm1"), Some("joe")));
+    let keys: Vec<&String> = details.as_dict().expect("details").keys().collect();
+    assert_eq!(keys, ["authextra", "authid", "authmethod", "authrole", "session", "transport"]);
+}
+
+/// Anonymous clients are let in, or not, by a procedure that an ordinary role calls.
+#[test]
+fn an_authenticator_is_called_with_its_role() {
+    let node = TestNode::new(AUTH);
+    let authenticator = Authenticator::new(node.service(), decide);
+    let client = node.join("realm1", Some("visitor"), vec![]).expect("joins");
+    let (authid, role, method, provider) = who(&client);
+    assert_eq!((role.as_str(), method.as_str(), provider.as_str()), ("user", "anonymous", "dynamic"));
+    assert!(authid.starts_with("anonymous-"), "{authid}");
+    assert_eq!(refusal(node.join("realm1", None, vec![])).0, "com.example.no_such_user");
+    assert_eq!(authenticator.stop().len(), 2);
+    assert!(node.log().contains("authid=wampd authrole=service"), "{}", node.log());
+}
+
+#[test]
+fn an_authenticator_that_is_not_there() {
+    let node = TestNode::new(AUTH);
+    let refused = || refusal(node.join("realm1", Some("joe"), cra("secret-of-joe")));
+    assert_eq!(refused(), failed("the dynamic authenticator failed"));
+    let authenticator = Authenticator::new(node.service(), decide);
+    node.join("realm1", Some("joe"), cra("secret-of-joe")).expect("joins");
+    authenticator.stop();
+    assert_eq!(refused(), failed("the dynamic authenticator failed"));
+    Authenticator::new(node.service(), decide);
+    node.join("realm1", Some("joe"), cra("secret-of-joe")).expect("joins again");
+}
+
+#[test]
+fn an_authenticator_that_never_answers() {
+    let node = TestNode::with_limits(AUTH, r#"{"auth_timeout_ms": 300}"#);
+    let authenticator = Authenticator::new(node.service(), decide);
+    let (reason, _) = refusal(node.join("realm1", Some("silent"), cra("x")));
+    assert_eq!(reason, "wamp.error.authentication_failed");
+    authenticator.stop();
+}
