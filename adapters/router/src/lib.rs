@@ -1,7 +1,10 @@
-//! wampd as a library: configuration, authenticators and commands.
+//! wampd as a library: configuration, authenticators, authorizers and commands.
 
 pub mod authn;
+pub mod authz;
 pub mod cli;
 pub mod config;
 pub mod log;
 pub mod node;
+pub mod reply;
+pub mod script;

@@ -2,6 +2,7 @@
 
 use super::grant::{FunctionError, FunctionGrant};
 use super::script::ScriptAuthenticator;
+use crate::reply::Answer;
 use core::fmt;
 use wampd_core::uri::Uri;
 use wampd_core::value::Dict;
@@ -49,37 +50,13 @@ impl FunctionAuthenticator for ScriptAuthenticator {
     }
 }
 
-/// The way back for the answer to a login. Dropped without an answer, the login fails.
-pub struct Reply(Option<SendAnswer>);
+/// The way back for the answer to a login. Dropped without one, the login fails.
+pub type Reply = crate::reply::Reply<Result<FunctionGrant, FunctionError>>;
 
-type SendAnswer = Box<dyn FnOnce(Result<FunctionGrant, FunctionError>) + Send>;
-
-impl Reply {
-    /// A way back that hands the answer to `send`.
-    pub fn new(send: impl FnOnce(Result<FunctionGrant, FunctionError>) + Send + 'static) -> Self {
-        Self(Some(Box::new(send)))
-    }
-
-    /// Answers. An answer that comes too late has no effect.
-    pub fn send(mut self, answer: Result<FunctionGrant, FunctionError>) {
-        if let Some(send) = self.0.take() {
-            send(answer);
-        }
-    }
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        if let Some(send) = self.0.take() {
-            let detail = "it gave no answer".to_owned();
-            send(Err(FunctionError::Failed { message: "the authenticator failed", detail }));
-        }
-    }
-}
-
-impl fmt::Debug for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Reply")
+impl Answer for Result<FunctionGrant, FunctionError> {
+    fn missing() -> Self {
+        let detail = "it gave no answer".to_owned();
+        Err(FunctionError::Failed { message: "the authenticator failed", detail })
     }
 }
 

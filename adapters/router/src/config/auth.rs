@@ -2,10 +2,11 @@
 
 use super::lint::RoleUse;
 use super::reader::{Context, Item, Place, Section};
+use super::script;
 use super::secret::Secret;
 use crate::authn::credentials::{CraMembers, CraMembersError};
 use crate::authn::function::FunctionAuthenticator;
-use crate::authn::script::{ScriptAuthenticator, ScriptError};
+use crate::authn::script::ScriptAuthenticator;
 use core::fmt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -264,50 +265,9 @@ fn role(cx: &mut Context<'_>, section: &mut Section<'_>, authid: &str, default: 
 
 fn function(cx: &mut Context<'_>, section: &mut Section<'_>, default_role: Option<String>) -> Option<FunctionAuth> {
     cx.sources.any_role = true;
-    let config = section.get("config").and_then(|item| {
-        item.map(cx)?;
-        match item.node.to_value() {
-            wampd_core::value::Value::Dict(dict) => Some(dict),
-            _ => None,
-        }
-    });
-    let reason = "a script has no controller";
-    if let Some(item) = section.get("expose_controller")
-        && item.bool(cx) == Some(true)
-    {
-        cx.warn(&item.place, "ignored", reason);
-    }
-    let create = section.require(cx, "create", "the name of the script's function that gets config");
-    let create_name = create.as_ref().and_then(|item| item.name(cx));
-    let Some(script) = section.get("script") else {
-        let hint = "authenticators are scripts here: port the function and give its file as script, or serve it as \
-                    a procedure and use type dynamic";
-        match &create {
-            Some(item) => cx.error(&item.place, "Python functions are not supported", hint),
-            None => cx.error(&section.place, "the key \"script\" is missing", hint),
-        }
-        return None;
-    };
-    let name = script.name(cx)?;
-    let path = cx.resolve(&name);
-    let create_name = create_name?;
-    let limits = &cx.script_limits;
-    let script_text = (cx.surroundings.script)(&path);
-    let config = config.unwrap_or_default();
-    match script_text.and_then(|text| ScriptAuthenticator::from_source(&text, &create_name, &config, limits)) {
-        Ok(authenticator) => {
-            let name = path.display().to_string();
-            Some(FunctionAuth { name, authenticator: Arc::new(authenticator), default_role })
-        }
-        Err(error) => {
-            let place = match (&error, create) {
-                (ScriptError::NoCreate(_), Some(item)) => item.place,
-                _ => script.place,
-            };
-            cx.error(&place, error.to_string(), "");
-            None
-        }
-    }
+    let make = ScriptAuthenticator::from_source;
+    let script::Loaded { name, function } = script::read(cx, section, "authenticators", "use type dynamic", make)?;
+    Some(FunctionAuth { name, authenticator: Arc::new(function), default_role })
 }
 
 fn dynamic(cx: &mut Context<'_>, section: &mut Section<'_>, default_role: Option<String>) -> Option<DynamicAuth> {

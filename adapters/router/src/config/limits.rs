@@ -1,7 +1,7 @@
 //! Limits as tables: one line per key.
 
 use super::reader::{Context, Section};
-use crate::authn::script::ScriptLimits;
+use crate::script::ScriptLimits;
 use core::ops::RangeInclusive;
 use std::time::Duration;
 use wampd_core::router::Limits;

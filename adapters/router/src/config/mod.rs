@@ -8,6 +8,7 @@
 //! (`request_ids`).
 
 mod auth;
+mod authorizer;
 mod endpoint;
 mod json;
 mod limits;
@@ -16,6 +17,7 @@ mod node;
 mod reader;
 mod realm;
 mod report;
+mod script;
 mod secret;
 mod transport;
 mod tree;
@@ -27,9 +29,10 @@ mod yaml;
 mod tests;
 
 pub use auth::{AnonymousPrincipal, AuthConfig, CraUser, DynamicAuth, FunctionAuth, Provider, TicketPrincipal};
+pub use authorizer::{Authorizer, FunctionAuthz};
 pub use endpoint::Endpoint;
 pub use limits::{LimitDoc, NodeLimits, limit_docs};
-pub use node::NodeConfig;
+pub use node::{Authorizers, NodeConfig};
 pub use reader::Surroundings;
 pub use report::{Problem, Report, Severity};
 pub use secret::Secret;
@@ -38,7 +41,7 @@ pub use tree::Position;
 pub use web::{PathService, Route, Routes, StaticConfig};
 pub use websocket::WebSocketConfig;
 
-use crate::authn::script::read_script;
+use crate::script::read_script;
 use reader::{Context, Item};
 use std::path::{Path, PathBuf};
 
@@ -110,7 +113,7 @@ fn whole_file(file: &str, message: String, hint: Option<String>) -> Report {
 
 /// Reads a configuration from a text; `file` names it in the report.
 ///
-/// Scripts of function authenticators are loaded and their `create` functions run.
+/// Scripts of function authenticators and authorizers are loaded and their `create` functions run.
 ///
 /// # Errors
 /// A report with every error and every warning.

@@ -1,21 +1,29 @@
 //! The document as a whole, and its workers.
 
+use super::authorizer::Authorizer;
 use super::limits::{self, NodeLimits};
 use super::lint;
 use super::reader::{Context, Item, Section};
 use super::realm;
 use super::transport::{self, TransportConfig};
 use super::tree::Kind;
+use std::collections::BTreeMap;
 use wampd_core::router::RouterConfig;
+use wampd_core::uri::Uri;
 
 /// The only version of the configuration format.
 const VERSION: u64 = 2;
+
+/// Who decides for the roles that have an authorizer: by realm, then by role.
+pub type Authorizers = BTreeMap<Uri, BTreeMap<String, Authorizer>>;
 
 /// A node: what one process serves. Router workers of the file are merged into one.
 #[derive(Clone, Debug, Default)]
 pub struct NodeConfig {
     /// Realms, roles and their permissions, and the limits of the router: `realms` of the workers, and `wampd.limits`.
     pub router: RouterConfig,
+    /// `authorizer` of roles.
+    pub authorizers: Authorizers,
     /// Where clients connect: `transports` of the workers.
     pub transports: Vec<TransportConfig>,
     /// Limits of connections: `wampd.limits` too.
@@ -147,7 +155,8 @@ fn router(cx: &mut Context<'_>, mut section: Section<'_>, node: &mut NodeConfig)
     );
     if let Some(item) = section.get("realms") {
         for realm in item.list(cx).unwrap_or_default() {
-            if let Some(realm) = realm::read(cx, &realm, &node.router.realms) {
+            if let Some((realm, authorizers)) = realm::read(cx, &realm, &node.router.realms) {
+                node.authorizers.insert(realm.name.clone(), authorizers);
                 node.router.realms.push(realm);
             }
         }

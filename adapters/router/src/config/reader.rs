@@ -4,7 +4,7 @@ use super::lint::Sources;
 use super::report::{Problem, Report, Severity};
 use super::secret::Secret;
 use super::tree::{Entry, Kind, Node, Position};
-use crate::authn::script::{ScriptError, ScriptLimits};
+use crate::script::{ScriptError, ScriptLimits};
 use core::ops::RangeInclusive;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

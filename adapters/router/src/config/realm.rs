@@ -1,20 +1,29 @@
 //! Realms, roles and permissions.
 
+use super::authorizer::{self, Authorizer};
 use super::reader::{Context, Item, Place, Section};
+use std::collections::BTreeMap;
 use wampd_core::id::MAX_ID;
 use wampd_core::router::{Allow, Disclose, Permissions, RealmConfig, RequestIdCheck, RoleConfig, Rule};
 use wampd_core::uri::{MatchPolicy, Uri, UriRule};
 
-pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>, others: &[RealmConfig]) -> Option<RealmConfig> {
+/// A realm, and the authorizers of its roles.
+pub(super) fn read(
+    cx: &mut Context<'_>,
+    item: &Item<'_>,
+    others: &[RealmConfig],
+) -> Option<(RealmConfig, BTreeMap<String, Authorizer>)> {
     let mut section = item.map(cx)?;
     let name = section.require(cx, "name", "the name that clients join").and_then(|item| name(cx, &item, others));
     let mut realm = RealmConfig::new(name.clone().unwrap_or_default(), Vec::new());
     // As with Crossbar.io.
     realm.uri_rule = UriRule::Strict;
     options(cx, &mut section, &mut realm);
+    let mut authorizers = BTreeMap::new();
     if let Some(item) = section.get("roles") {
         for item in item.list(cx).unwrap_or_default() {
-            if let Some(role) = role(cx, &item, &realm) {
+            if let Some((role, authorizer)) = role(cx, &item, &realm) {
+                authorizers.extend(authorizer.map(|authorizer| (role.name.clone(), authorizer)));
                 realm.roles.push(role);
             }
         }
@@ -25,7 +34,7 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>, others: &[RealmConfig]
     section.finish(cx);
     name?;
     cx.sources.realms.push((realm.name.clone(), item.place.clone()));
-    Some(realm)
+    Some((realm, authorizers))
 }
 
 fn name(cx: &mut Context<'_>, item: &Item<'_>, others: &[RealmConfig]) -> Option<Uri> {
@@ -63,7 +72,7 @@ fn options(cx: &mut Context<'_>, section: &mut Section<'_>, realm: &mut RealmCon
     }
 }
 
-fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<RoleConfig> {
+fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<(RoleConfig, Option<Authorizer>)> {
     let mut section = item.map(cx)?;
     let name = section.require(cx, "name", "the name of the role").and_then(|item| {
         let name = item.name(cx)?;
@@ -82,19 +91,23 @@ fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<Ro
         }
     }
     let trustlevel = trustlevel(cx, &mut section);
+    let authorizer = section.get("authorizer").map(|item| {
+        if section.has("permissions") {
+            cx.error(&item.place, "a role has either permissions or an authorizer", "remove one of the two");
+        }
+        authorizer::read(cx, &item, realm.uri_rule)
+    });
     section.get("id");
     section.get("description");
-    section.refuse(
-        cx,
-        &[
-            ("authorizer", "give permissions: deciding by a procedure is not supported yet"),
-            ("disclose", "give disclose in each permission"),
-        ],
-    );
+    section.refuse(cx, &[("disclose", "give disclose in each permission")]);
     section.finish(cx);
+    if let Some(authorizer) = authorizer {
+        let permissions = Permissions::asked();
+        return Some((RoleConfig { name: name?, permissions, trustlevel }, Some(authorizer?)));
+    }
     let rules = permissions.into_iter().map(|(rule, _)| rule).collect();
     match Permissions::new(rules) {
-        Ok(permissions) => Some(RoleConfig { name: name?, permissions, trustlevel }),
+        Ok(permissions) => Some((RoleConfig { name: name?, permissions, trustlevel }, None)),
         Err(contradiction) => {
             cx.error(&item.place, contradiction.to_string(), "keep the one you mean");
             None

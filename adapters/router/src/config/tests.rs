@@ -1,6 +1,6 @@
 use super::*;
 use crate::authn::function::{Login, Reply};
-use crate::authn::script::read_script;
+use crate::script::read_script;
 use proptest::prelude::*;
 use std::time::Duration;
 use wampd_core::auth::{CraSecret, TicketDigest};
@@ -10,7 +10,7 @@ use wampd_wire::{Preference, Subprotocol};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/wampcra-function/config.json");
 
-type Parsed = Result<(NodeConfig, Report), Report>;
+pub(super) type Parsed = Result<(NodeConfig, Report), Report>;
 
 /// Parses with the example's folder around and two environment variables set.
 fn read(text: &str, syntax: Syntax) -> Parsed {
@@ -23,11 +23,11 @@ fn read(text: &str, syntax: Syntax) -> Parsed {
     parse("node", text, syntax, &Surroundings { folder, variable: &variable, script: &read_script })
 }
 
-fn json(text: &str) -> Parsed {
+pub(super) fn json(text: &str) -> Parsed {
     read(text, Syntax::Json)
 }
 
-fn valid(parsed: Parsed) -> NodeConfig {
+pub(super) fn valid(parsed: Parsed) -> NodeConfig {
     let (node, report) = parsed.unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(report.to_string(), "", "no warnings expected");
     node
@@ -37,7 +37,7 @@ fn lines(report: &Report) -> Vec<String> {
     report.to_string().lines().map(str::to_owned).collect()
 }
 
-fn errors(text: &str) -> Vec<String> {
+pub(super) fn errors(text: &str) -> Vec<String> {
     lines(&json(text).expect_err("must be refused"))
 }
 
@@ -46,7 +46,7 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 /// A node with one realm with these roles, and one RawSocket transport with this `auth` if any.
-fn node_with(roles: &str, auth: &str) -> String {
+pub(super) fn node_with(roles: &str, auth: &str) -> String {
     let auth = if auth.is_empty() { String::new() } else { format!(", \"auth\": {auth}") };
     format!(
         r#"{{"version": 2, "workers": [{{"type": "router", "realms": [{{"name": "realm1", "roles": {roles}}}],

@@ -1,8 +1,8 @@
 //! The founding scenario without any file: its realm, its users, and a backend inside the router.
 
-use crate::authn::script::ScriptError;
 use crate::config::{self, NodeConfig, PathService, Report, Surroundings, Syntax};
 use crate::log::Log;
+use crate::script::ScriptError;
 use std::collections::BTreeMap;
 use std::path::Path;
 use wampd_core::client::ClientEvent;

@@ -1,6 +1,7 @@
-//! What a server asks of the program it runs in: who may join, what HTTP requests get, what is logged.
+//! What a server asks of the program it runs in: who may join and act, what HTTP requests get, what is logged.
 
 use super::Service;
+use super::authorize::AskedAction;
 use super::demo::{self, Backend};
 use super::files::{self, Shelf};
 use super::functions::Functions;
@@ -9,21 +10,21 @@ use super::services::{Call, CallFailed, Services};
 use crate::authn::answerer::{Answer, Answerer, Pending};
 use crate::authn::function::{Login, Reply};
 use crate::authn::grant::{FunctionError, FunctionGrant};
-use crate::config::{AuthConfig, DynamicAuth, FunctionAuth, Route, Routes};
+use crate::config::{AuthConfig, Authorizers, DynamicAuth, FunctionAuth, Route, Routes};
 use crate::log::Log;
 use core::time::Duration;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use wampd_core::client::ClientEvent;
-use wampd_core::router::{AuthRequest, AuthVerdict, DecisionId};
+use wampd_core::router::{ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, DecisionId};
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::Value;
 use wampd_mio::{Context, Host, HttpAction, ListenerId, LocalId, Locals, Observation, PeerAddress, Response};
 use wampd_wire::HttpRequest;
 
-/// The role of the session that calls an authenticator, if the configuration names none.
-const TRUSTED: &str = "trusted";
+/// The role of the session that calls an authorizer, and an authenticator if the configuration names none.
+pub(super) const TRUSTED: &str = "trusted";
 
 /// Message to the client when a procedure that authenticates does not work.
 const DYNAMIC_FAILED: &str = "the dynamic authenticator failed";
@@ -35,17 +36,25 @@ pub(super) struct NodeHost {
     /// By listener.
     sites: Vec<Routes<Service>>,
     realms: BTreeSet<Uri>,
+    pub(super) authorizers: Authorizers,
     shelf: Shelf,
     answerer: Answerer,
-    functions: Functions,
-    services: Services<Asked>,
+    pub(super) functions: Functions,
+    pub(super) services: Services<Asked>,
     demo: Option<Backend>,
-    log: Arc<Log>,
+    pub(super) log: Arc<Log>,
 }
 
 /// What a procedure was called for.
 #[derive(Debug)]
-struct Asked {
+pub(super) enum Asked {
+    Login(AskedLogin),
+    Action(AskedAction),
+}
+
+/// A login that a procedure was called for.
+#[derive(Debug)]
+pub(super) struct AskedLogin {
     id: DecisionId,
     procedure: Uri,
     pending: Pending,
@@ -57,13 +66,15 @@ impl NodeHost {
         auths: Vec<AuthConfig>,
         sites: Vec<Routes<Service>>,
         realms: BTreeSet<Uri>,
+        authorizers: Authorizers,
         shelf: Shelf,
         log: Arc<Log>,
     ) -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let (answerer, functions) = (Answerer::new(seed), Functions::new()?);
-        Ok(Self { auths, sites, realms, shelf, answerer, functions, services: Services::default(), demo: None, log })
+        let services = Services::default();
+        Ok(Self { auths, sites, realms, authorizers, shelf, answerer, functions, services, demo: None, log })
     }
 
     pub(super) fn add_demo(&mut self, locals: &mut Locals) {
@@ -116,15 +127,22 @@ impl NodeHost {
         ];
         let patience = request.expires.since(cx.now());
         let call = Call { procedure: dynamic.authenticator.clone(), args, timeout: patience };
-        let asked = Asked { id: request.id, procedure: dynamic.authenticator, pending, patience };
+        let asked = Asked::Login(AskedLogin { id: request.id, procedure: dynamic.authenticator, pending, patience });
         let (asked, result) = self.services.call(cx.locals(), realm, role, call, asked)?;
         self.answered(asked, result, cx);
         None
     }
 
     /// A procedure has answered, or failed.
-    fn answered(&self, asked: Asked, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
-        let Asked { id, procedure, pending, patience } = asked;
+    pub(super) fn answered(&self, asked: Asked, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
+        match asked {
+            Asked::Login(asked) => self.authenticated(asked, result, cx),
+            Asked::Action(asked) => self.authorized(asked, result, cx),
+        }
+    }
+
+    fn authenticated(&self, asked: AskedLogin, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
+        let AskedLogin { id, procedure, pending, patience } = asked;
         let answer = result.map_err(denial).and_then(FunctionGrant::from_value);
         if let Err(error) = &answer {
             log_failure(&self.log, procedure.as_str(), pending.method(), error);
@@ -187,6 +205,10 @@ impl Host for NodeHost {
             }
             Answer::Dynamic(dynamic, login, pending) => self.ask_procedure(request, dynamic, login, pending, cx),
         }
+    }
+
+    fn authorize(&mut self, request: &ActionRequest, cx: &mut Context<'_>) -> Option<ActionVerdict> {
+        self.ask_authorizer(request, cx)
     }
 
     fn http(&mut self, ListenerId(number): ListenerId, _: &PeerAddress, request: &HttpRequest) -> HttpAction {

@@ -1,5 +1,6 @@
 //! A node: a configuration, served.
 
+mod authorize;
 pub mod demo;
 mod files;
 mod functions;
@@ -106,7 +107,7 @@ impl Node {
             }
         })?;
         let shelf = Shelf::new(config.limits.max_file_memory);
-        let host = NodeHost::new(auths, sites, realms, shelf, log).map_err(StartError::System)?;
+        let host = NodeHost::new(auths, sites, realms, config.authorizers, shelf, log).map_err(StartError::System)?;
         Ok(Self { server, host })
     }
 
