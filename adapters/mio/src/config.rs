@@ -2,7 +2,10 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use wampd_core::{codec::DecodeLimits, router::RouterConfig};
+use wampd_core::{
+    codec::DecodeLimits,
+    router::{Origin, RouterConfig},
+};
 use wampd_wire::ServerOptions;
 
 /// Everything [`Server::bind`](crate::Server::bind) needs to know.
@@ -69,6 +72,16 @@ pub enum PeerAddress {
     Tcp(SocketAddr),
     /// A process on the same machine.
     Unix,
+}
+
+impl PeerAddress {
+    /// What failed logins from there are counted by; those of the same machine are not.
+    pub(crate) fn origin(self) -> Option<Origin> {
+        match self {
+            Self::Tcp(address) => Some(address.ip().into()),
+            Self::Unix => None,
+        }
+    }
 }
 
 impl fmt::Display for PeerAddress {

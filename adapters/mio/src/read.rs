@@ -220,7 +220,9 @@ impl Server {
     ) -> Result<(), Overloaded> {
         let Some(conn) = self.conns.get_mut(token) else { return Ok(()) };
         let transport = Arc::new(transport_details(conn.address, encoding, request));
-        let peer = self.router.open(self.now, LinkInfo { tag, transport, ..LinkInfo::default() })?;
+        let peer = self
+            .router
+            .open(self.now, LinkInfo { tag, transport, origin: conn.address.origin(), ..LinkInfo::default() })?;
         conn.peer = Some(peer);
         self.set_owner(peer, Owner::Connection(token));
         Ok(())

@@ -131,6 +131,21 @@ pub struct Limits {
     pub max_cached_verdicts: usize,
     /// CHALLENGEs in one handshake, at least 1. Default 4.
     pub max_challenges: u32,
+    /// Failed logins from one address (of IPv6: from one network of 64 bits) that are free; each further one makes the
+    /// next login from there wait. Default 20.
+    pub max_failed_logins_per_address: u32,
+    /// Failed logins for one authid, whether it exists or not, that are free; each further one makes the next login
+    /// for it wait, unless it comes from an address that it has logged in from before. Default 10.
+    pub max_failed_logins_per_authid: u32,
+    /// The first wait after failed logins; each further failure doubles it. Default 1 s.
+    pub login_backoff: Duration,
+    /// The longest wait after failed logins. Default 30 s.
+    pub max_login_backoff: Duration,
+    /// Time without failures, after the wait, in which failed logins are forgotten. Default 10 min.
+    pub failed_login_memory: Duration,
+    /// Addresses whose failed logins are remembered at a time, and as many authids, and as many pairs of both that have
+    /// logged in; at the limit the one that would be forgotten first is. Default 65,536.
+    pub max_tracked_logins: usize,
     /// Time for a peer to answer a GOODBYE before its transport is closed. Default 5 s.
     pub goodbye_timeout: Duration,
     /// Subscriptions held by one session. Default 100,000.
@@ -187,6 +202,12 @@ impl Default for Limits {
             max_held_requests: 64,
             max_cached_verdicts: 1_024,
             max_challenges: 4,
+            max_failed_logins_per_address: 20,
+            max_failed_logins_per_authid: 10,
+            login_backoff: Duration::from_secs(1),
+            max_login_backoff: Duration::from_secs(30),
+            failed_login_memory: Duration::from_secs(600),
+            max_tracked_logins: 65_536,
             goodbye_timeout: Duration::from_secs(5),
             max_subscriptions_per_session: 100_000,
             max_registrations_per_session: 100_000,

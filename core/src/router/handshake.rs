@@ -7,13 +7,14 @@ use super::peer::{Handshake, Question, State};
 use super::proof::{Answered, Proof, Refusal, Surroundings};
 use super::realm::{RealmKey, Role, TRUSTED};
 use super::session::Session;
+use super::throttle::Attempt;
 use super::{DecisionId, PeerKey, Router, features};
 use crate::auth;
 use crate::id::SessionId;
 use crate::message::{Authenticate, Hello, Welcome, WelcomeDetails};
 use crate::rng::draw_id;
 use crate::time::Instant;
-use crate::uri::error;
+use crate::uri::{Uri, error};
 use std::collections::hash_map::Entry;
 
 impl Router {
@@ -27,6 +28,9 @@ impl Router {
         let Some(peer) = self.peers.get_mut(key) else { return };
         if let Some(identity) = peer.link.privileged.clone() {
             return self.welcome(key, &handshake, identity);
+        }
+        if handshake.proves && self.must_wait(now, key, &handshake) {
+            return self.refuse(key, handshake.session, throttled());
         }
         let details = hello.details;
         let methods =
@@ -47,9 +51,13 @@ impl Router {
         let State::AwaitAuthenticate(proof, handshake) = core::mem::replace(&mut peer.state, State::AwaitHello) else {
             return;
         };
+        // Others may have failed since HELLO.
+        if self.must_wait(now, key, &handshake) {
+            return self.refuse(key, handshake.session, throttled());
+        }
         match proof.check(answer, &handshake) {
-            Answered::Welcome(identity) => self.welcome(key, &handshake, identity),
-            Answered::Refuse(refusal) => self.refuse(key, handshake.session, refusal),
+            Answered::Welcome(identity) => self.proved(now, key, &handshake, identity),
+            Answered::Refuse(refusal) => self.login_failed(now, key, &handshake, refusal),
             Answered::Ask(step) => self.ask(now, key, handshake, step),
         }
     }
@@ -73,8 +81,12 @@ impl Router {
             return Err(StaleDecision);
         };
         match verdict {
+            AuthVerdict::Welcome(identity) if handshake.challenges > 0 => self.proved(now, key, &handshake, identity),
             AuthVerdict::Welcome(identity) => self.welcome(key, &handshake, identity),
             AuthVerdict::Challenge(challenge) => self.challenge(now, key, handshake, challenge),
+            AuthVerdict::Deny { reason, message } if handshake.proves && !is_technical(&reason) => {
+                self.login_failed(now, key, &handshake, (reason, message));
+            }
             AuthVerdict::Deny { reason, message } => self.refuse(key, handshake.session, (reason, message)),
         }
         if self.wants_input(key) {
@@ -155,6 +167,30 @@ impl Router {
         self.set_deadline(key, now.after(self.config.limits.handshake_timeout));
     }
 
+    /// Whether a login has to wait because others have failed.
+    fn must_wait(&mut self, now: Instant, key: PeerKey, handshake: &Handshake) -> bool {
+        let waits = self.throttle.must_wait(now, self.attempt(key, handshake));
+        self.stats.logins_throttled += u64::from(waits);
+        waits
+    }
+
+    /// A peer that was asked for a proof has given it.
+    fn proved(&mut self, now: Instant, key: PeerKey, handshake: &Handshake, identity: Identity) {
+        self.throttle.succeeded(now, self.attempt(key, handshake), &self.config.limits);
+        self.welcome(key, handshake, identity);
+    }
+
+    /// A peer is not who it says it is.
+    fn login_failed(&mut self, now: Instant, key: PeerKey, handshake: &Handshake, refusal: Refusal) {
+        self.stats.logins_failed += 1;
+        self.throttle.failed(now, self.attempt(key, handshake), &self.config.limits);
+        self.refuse(key, handshake.session, refusal);
+    }
+
+    fn attempt(&self, key: PeerKey, handshake: &Handshake) -> Attempt {
+        Attempt::new(self.peers.get(key).and_then(|peer| peer.link.origin), handshake.authid.as_deref())
+    }
+
     /// Opens the session, if realm and role exist. The peer's state is replaced.
     fn welcome(&mut self, key: PeerKey, handshake: &Handshake, identity: Identity) {
         let privileged = self.peers.get(key).is_some_and(|peer| peer.link.privileged.is_some());
@@ -225,4 +261,21 @@ impl Router {
             }
         }
     }
+}
+
+/// The answer to a login that has to wait: it does not tell whether it would have been right.
+fn throttled() -> Refusal {
+    (error::AUTHENTICATION_FAILED, "too many logins have failed: wait before the next".to_owned())
+}
+
+/// Whether a reason says that nobody could be let in, rather than that this peer is not.
+fn is_technical(reason: &Uri) -> bool {
+    [
+        error::AUTHENTICATION_FAILED,
+        error::NO_MATCHING_AUTH_METHOD,
+        error::NO_SUCH_REALM,
+        error::NO_SUCH_ROLE,
+        error::NO_SUCH_PROCEDURE,
+    ]
+    .contains(reason)
 }

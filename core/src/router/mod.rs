@@ -38,6 +38,7 @@ mod retained;
 mod session;
 mod stats;
 mod subscribers;
+mod throttle;
 mod timers;
 
 pub use config::{ForceReregister, Limits, RealmConfig, RequestIdCheck, RoleConfig, RouterConfig};
@@ -47,6 +48,7 @@ pub use output::{
 };
 pub use permission::{Action, Allow, Disclose, Permissions, Rule};
 pub use stats::RouterStats;
+pub use throttle::Origin;
 
 use crate::arena::{Arena, key};
 use crate::codec::{DecodeError, TranscodeError};
@@ -63,6 +65,7 @@ use rand_core::CryptoRng;
 use realm::Realms;
 use session::Session;
 use std::collections::{BTreeMap, VecDeque};
+use throttle::Throttle;
 use timers::{TimerKey, Timers};
 
 key! {
@@ -134,6 +137,7 @@ pub struct Router {
     calls: Calls,
     decisions: Arena<DecisionId, Question>,
     timers: Timers,
+    throttle: Throttle,
     outputs: VecDeque<Output>,
     /// Events of the meta API to be published before the input is done with.
     meta_events: VecDeque<MetaEvent>,
@@ -159,6 +163,7 @@ impl Router {
             calls: Arena::new(),
             decisions: Arena::new(),
             timers: Timers::default(),
+            throttle: Throttle::default(),
             outputs: VecDeque::new(),
             meta_events: VecDeque::new(),
             stats: RouterStats::default(),
@@ -364,6 +369,7 @@ impl Router {
             calls_in_flight: self.calls.len(),
             undecided: self.decisions.len(),
             timers: self.timers.len(),
+            tracked_logins: self.throttle.len(),
             retained_events: self.realms.iter().map(|realm| realm.broker.retained.events()).sum(),
             retained_bytes: self.realms.iter().map(|realm| realm.broker.retained.bytes()).sum(),
             ..self.stats

@@ -1,7 +1,7 @@
 //! What comes out of a router, and the values that answer its questions.
 
 use super::Action;
-use super::{DecisionId, PeerKey};
+use super::{DecisionId, Origin, PeerKey};
 use crate::auth::cryptosign::PublicKey;
 use crate::auth::scram::Dialect;
 use crate::auth::{ChannelBinding, CraSecret, ScramCredential, TicketDigest};
@@ -357,6 +357,8 @@ pub struct LinkInfo {
     pub tag: u64,
     /// What authenticators may know of the transport: peer address, headers, ...
     pub transport: Arc<Dict>,
+    /// Where the peer comes from: logins that fail are counted by it. `None`: they are counted by authid alone.
+    pub origin: Option<Origin>,
     /// What proofs can be bound to, on a TLS connection.
     pub channel_binding: Option<ChannelBinding>,
     /// An in-process service: joins as this on HELLO, without authentication. Its role may also be `trusted`, which

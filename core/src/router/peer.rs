@@ -4,6 +4,7 @@ use super::output::{Congestion, LinkInfo};
 use super::proof::Proof;
 use super::session::Session;
 use super::{DecisionId, PeerKey};
+use crate::auth;
 use crate::id::SessionId;
 use crate::message::{ClientRoles, Hello};
 use crate::time::Instant;
@@ -45,6 +46,8 @@ pub(crate) struct Handshake {
     pub(crate) realm: Option<Uri>,
     pub(crate) roles: ClientRoles,
     pub(crate) authid: Option<String>,
+    /// Whether the peer offers to prove who it is.
+    pub(crate) proves: bool,
     /// What challenges need of `authextra`.
     pub(crate) extra: Dict,
     /// CHALLENGEs sent so far.
@@ -58,6 +61,7 @@ impl Handshake {
             realm: hello.realm.take(),
             roles: hello.details.roles,
             authid: hello.details.authid.clone(),
+            proves: hello.details.authmethods.iter().any(|method| method != auth::ANONYMOUS),
             extra: hello.details.authextra.as_ref().map(proof_extra).unwrap_or_default(),
             challenges: 0,
         }

@@ -20,6 +20,8 @@ pub struct RouterStats {
     pub undecided: usize,
     /// Deadlines waited for now.
     pub timers: usize,
+    /// Addresses, authids and pairs of them whose logins are remembered now.
+    pub tracked_logins: usize,
     /// Retained events now.
     pub retained_events: usize,
     /// Bytes of retained events now, as [`Limits::max_retained_bytes`](super::Limits::max_retained_bytes) counts them.
@@ -29,6 +31,10 @@ pub struct RouterStats {
     pub joined: u64,
     /// Handshakes refused with ABORT.
     pub refused: u64,
+    /// Logins that failed: a wrong secret, or a user that is not let in.
+    pub logins_failed: u64,
+    /// Logins refused untried, after too many that failed.
+    pub logins_throttled: u64,
     /// Peers that broke the protocol.
     pub violations: u64,
     /// Peers dropped because they took too long.

@@ -101,6 +101,18 @@ pub(super) const ROUTER: &[LimitKey<Limits>] = &[
     count!(Limits, max_held_requests, "", 1..=65_535, "requests of one session held behind one that waits"),
     count!(Limits, max_cached_verdicts, "", 0..=MANY, "verdicts of authorizers cached for one session"),
     count!(Limits, max_challenges, "", 1..=100, "CHALLENGEs in one handshake"),
+    count!(Limits, max_failed_logins_per_address, "", 1..=MANY, "failed logins from one address that are free"),
+    count!(Limits, max_failed_logins_per_authid, "", 1..=MANY, "failed logins for one authid that are free"),
+    millis!(Limits, login_backoff, "login_backoff_ms", 1..=HOUR, "the first wait after failed logins; it doubles"),
+    millis!(Limits, max_login_backoff, "max_login_backoff_ms", 1..=HOUR, "the longest wait after failed logins"),
+    millis!(
+        Limits,
+        failed_login_memory,
+        "failed_login_memory_ms",
+        1_000..=24 * HOUR,
+        "quiet until failures are forgotten"
+    ),
+    count!(Limits, max_tracked_logins, "", 16..=MANY, "addresses, and authids, whose failures are remembered"),
     millis!(Limits, goodbye_timeout, "goodbye_timeout_ms", 10..=HOUR, "time for a peer to answer GOODBYE"),
     count!(Limits, max_subscriptions_per_session, "", 1..=MANY, "subscriptions held by one session"),
     count!(Limits, max_registrations_per_session, "", 1..=MANY, "registrations held by one session"),
