@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use wampd::authn::function::FunctionAuthenticator;
-use wampd::authn::script::ScriptError;
+use wampd::script::ScriptError;
 use wampd::config::{self, FunctionAuth, NodeConfig, PathService, Provider, Surroundings, Syntax, WebSocketConfig};
 use wampd::log::{Level, Log, LogFormat};
 use wampd::node::Node;
