@@ -101,7 +101,7 @@ fn challenge(node: &TestNode, authid: &str, method: &str) -> (Dict, (String, Str
 
 #[test]
 fn whether_a_user_exists_is_told_to_nobody() {
-    let node = TestNode::new(STATIC);
+    let node = TestNode::with_limits(STATIC, r#"{"max_failed_logins_per_address": 1000}"#);
     let shape = |authid: &str| {
         let (mut extra, refused) = challenge(&node, authid, "wampcra");
         let Some(Value::Text(text)) = extra.remove("challenge") else { panic!("{extra:?}") };
@@ -133,6 +133,23 @@ fn whether_a_user_exists_is_told_to_nobody() {
     }
     assert!(plain > 0 && salted.len() > 1 && plain + salted.len() == 32, "{plain} {salted:?}");
     assert_eq!(challenge(&node, "nobody", "ticket"), challenge(&node, "tim", "ticket"));
+}
+
+#[test]
+fn of_1000_wrong_secrets_from_one_address_few_are_tried() {
+    let limits = r#"{"max_failed_logins_per_address": 5, "max_failed_logins_per_authid": 3, "login_backoff_ms": 3600000,
+        "max_login_backoff_ms": 3600000}"#;
+    let node = TestNode::with_limits(STATIC, limits);
+    let throttled = failed("too many logins have failed: wait before the next");
+    let tried = (0..1_000).filter(|n| {
+        let authid = if n % 2 == 0 { "joe" } else { "nobody" };
+        refusal(node.join("realm1", Some(authid), cra("wrong"))) != throttled
+    });
+    assert_eq!(tried.count(), 6);
+    assert_eq!(refusal(node.join("realm1", Some("joe"), cra("secret-of-joe"))), throttled);
+    assert_eq!(refusal(node.join("realm1", Some("peter"), cra("secret1"))), throttled);
+    // Nothing is asked of those who join anonymously.
+    assert_eq!(who(&node.join("realm1", None, vec![]).expect("joins")).2, "anonymous");
 }
 
 #[test]
