@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod check;
+pub mod client;
 pub mod derive_key;
 pub mod start;
 
@@ -17,6 +18,12 @@ pub enum Outcome {
     Failure,
     /// The command line makes no sense: 2.
     Usage,
+    /// The router or the callee answered with an error: 3.
+    ErrorReply,
+    /// The router did not let the client join: 4.
+    Refused,
+    /// There was no connection, or it was lost, or the router ended the session: 5.
+    NoConnection,
 }
 
 impl From<Outcome> for std::process::ExitCode {
@@ -25,6 +32,9 @@ impl From<Outcome> for std::process::ExitCode {
             Outcome::Success => 0,
             Outcome::Failure => 1,
             Outcome::Usage => 2,
+            Outcome::ErrorReply => 3,
+            Outcome::Refused => 4,
+            Outcome::NoConnection => 5,
         })
     }
 }
@@ -55,6 +65,25 @@ const COMMANDS: &[Command] = &[
         summary: "says everything that is wrong with a configuration",
         usage: check::USAGE,
         run: |args, streams| check::run(args, streams.out, streams.err),
+    },
+    Command { name: "call", summary: "calls a procedure", usage: client::call::USAGE, run: client::call::run },
+    Command {
+        name: "publish",
+        summary: "publishes an event",
+        usage: client::publish::USAGE,
+        run: client::publish::run,
+    },
+    Command {
+        name: "subscribe",
+        summary: "prints the events of a topic",
+        usage: client::subscribe::USAGE,
+        run: client::subscribe::run,
+    },
+    Command {
+        name: "register",
+        summary: "answers the calls of a procedure",
+        usage: client::register::USAGE,
+        run: client::register::run,
     },
     Command {
         name: "derive-key",
