@@ -283,6 +283,8 @@ pub mod error {
         NO_SUCH_PRINCIPAL = "wamp.error.no_such_principal";
         /// The procedure failed in a way it did not foresee (Autobahn's name).
         RUNTIME_ERROR = "wamp.error.runtime_error";
+        /// No past events are kept of the subscription (Crossbar.io's name).
+        HISTORY_UNAVAILABLE = "wamp.error.history_unavailable";
         /// The peer is over one of the router's limits.
         RESOURCE_LIMIT = "wamp.error.resource_limit";
         /// The transport to the peer failed or was closed (client side only).

@@ -107,6 +107,17 @@ impl Value {
 }
 
 impl Value {
+    /// Whether every serializer can carry it: JSON has no NaN and no infinities, and takes some text for binary.
+    pub(crate) fn is_portable(&self) -> bool {
+        match self {
+            Self::Float(n) => n.is_finite(),
+            Self::Text(text) => !text.starts_with('\0'),
+            Self::List(items) => items.iter().all(Self::is_portable),
+            Self::Dict(dict) => dict.values().all(Self::is_portable),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Binary(_) => true,
+        }
+    }
+
     /// How many bytes the value takes in memory, roughly.
     pub(crate) fn weight(&self) -> usize {
         size_of::<Self>()

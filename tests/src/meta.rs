@@ -18,7 +18,7 @@ use wampd_core::value::{Dict, Value};
 pub const USER: &str = "user";
 
 /// Every procedure of the meta API.
-pub const PROCEDURES: [&str; 21] = [
+pub const PROCEDURES: [&str; 22] = [
     "wamp.session.count",
     "wamp.session.list",
     "wamp.session.get",
@@ -40,6 +40,7 @@ pub const PROCEDURES: [&str; 21] = [
     "wamp.subscription.list_subscribers",
     "wamp.subscription.count_subscribers",
     "wamp.subscription.remove_subscriber",
+    "wamp.subscription.get_events",
 ];
 
 /// The result of a call, or the error and its first argument.

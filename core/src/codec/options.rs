@@ -433,13 +433,7 @@ impl<'w, W: Writer> Entries<'w, W> {
 
     fn pass_thru(&mut self, pass_thru: Option<&PassThru>) -> Result<(), TranscodeError> {
         let Some(pass_thru) = pass_thru else { return Ok(()) };
-        self.string("ppt_scheme", pass_thru.ppt_scheme.as_deref())?;
-        self.string("ppt_serializer", pass_thru.ppt_serializer.as_deref())?;
-        self.string("ppt_cipher", pass_thru.ppt_cipher.as_deref())?;
-        self.string("ppt_keyid", pass_thru.ppt_keyid.as_deref())?;
-        self.string("enc_algo", pass_thru.enc_algo.as_deref())?;
-        self.string("enc_key", pass_thru.enc_key.as_deref())?;
-        self.string("enc_serializer", pass_thru.enc_serializer.as_deref())
+        pass_thru.entries().into_iter().try_for_each(|(key, text)| self.string(key, text))
     }
 
     fn roles(&mut self, roles: &[(&str, Option<Features>)]) -> Result<(), TranscodeError> {

@@ -39,11 +39,23 @@ impl PassThru {
         self.ppt_scheme.as_deref().is_some_and(|scheme| !scheme.is_empty())
     }
 
+    /// Its attributes with their names on the wire.
+    pub(crate) fn entries(&self) -> [(&'static str, Option<&str>); 7] {
+        let Self { ppt_scheme, ppt_serializer, ppt_cipher, ppt_keyid, enc_algo, enc_key, enc_serializer } = self;
+        [
+            ("ppt_scheme", ppt_scheme.as_deref()),
+            ("ppt_serializer", ppt_serializer.as_deref()),
+            ("ppt_cipher", ppt_cipher.as_deref()),
+            ("ppt_keyid", ppt_keyid.as_deref()),
+            ("enc_algo", enc_algo.as_deref()),
+            ("enc_key", enc_key.as_deref()),
+            ("enc_serializer", enc_serializer.as_deref()),
+        ]
+    }
+
     /// How many bytes it takes in memory, roughly.
     pub(crate) fn weight(&self) -> usize {
-        let Self { ppt_scheme, ppt_serializer, ppt_cipher, ppt_keyid, enc_algo, enc_key, enc_serializer } = self;
-        let texts = [ppt_scheme, ppt_serializer, ppt_cipher, ppt_keyid, enc_algo, enc_key, enc_serializer];
-        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+        size_of::<Self>() + self.entries().iter().filter_map(|(_, text)| *text).map(str::len).sum::<usize>()
     }
 }
 
@@ -72,6 +84,11 @@ impl Audience {
         let Self { eligible, eligible_authid, eligible_authrole, .. } = self;
         eligible.as_ref().is_some_and(Vec::is_empty)
             || [eligible_authid, eligible_authrole].into_iter().flatten().any(Vec::is_empty)
+    }
+
+    /// Whether it names sessions by their ids, which mean nothing when these sessions are gone.
+    pub(crate) const fn names_sessions(&self) -> bool {
+        !self.exclude.is_empty() || self.eligible.is_some()
     }
 
     /// How many bytes it takes in memory, roughly.

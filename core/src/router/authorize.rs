@@ -378,7 +378,7 @@ impl Router {
         match request {
             Message::Call(call) if call.procedure.is_reserved() => self.call_meta(now, key, call),
             Message::Call(call) => self.call(now, key, call, decision),
-            Message::Publish(publish) => self.publish(key, publish, decision),
+            Message::Publish(publish) => self.publish(now, key, publish, decision),
             Message::Subscribe(subscribe) => self.subscribe(now, key, subscribe),
             Message::Unsubscribe(unsubscribe) => self.unsubscribe(key, &unsubscribe),
             Message::Register(register) => self.register(now, key, register),

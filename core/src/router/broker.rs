@@ -2,6 +2,8 @@
 //! Retention").
 
 use super::audience::admits;
+use super::config::EventHistory;
+use super::history::History;
 use super::meta::Watched;
 use super::pattern::PatternMap;
 use super::peer::Peer;
@@ -28,6 +30,8 @@ pub(crate) struct Broker {
     /// The meta events that anybody is subscribed to.
     pub(crate) watched: Watched,
     pub(crate) retained: Retained,
+    /// The subscriptions whose history is kept; they are never removed.
+    pub(crate) histories: Vec<SubscriptionId>,
     /// Numbers subscribers in the order in which they came.
     next_place: u64,
 }
@@ -39,23 +43,43 @@ pub(crate) struct Subscription {
     pub(crate) matching: MatchPolicy,
     pub(crate) created: UnixTime,
     pub(crate) subscribers: Subscribers,
+    /// Past events, if they are kept. The subscription is then there without subscribers too.
+    pub(crate) history: Option<Box<History>>,
 }
 
 impl Broker {
-    pub(crate) fn new(seed: &Seed) -> Self {
-        Self {
+    /// A broker with the subscriptions whose history is kept.
+    pub(crate) fn new(histories: Vec<EventHistory>, created: UnixTime, seed: &Seed) -> Self {
+        let mut this = Self {
             subscriptions: Arena::new(),
             by_uri: PatternMap::new(seed),
             watched: Watched::default(),
             retained: Retained::default(),
+            histories: Vec::new(),
             next_place: 0,
+        };
+        for EventHistory { uri, matching, limit } in histories {
+            let present = this.by_uri.get(matching, uri.as_str());
+            let id = present.unwrap_or_else(|| this.create(uri, matching, created));
+            if let Some(subscription) = this.subscriptions.get_mut(id) {
+                subscription.history = Some(Box::new(History::new(limit)));
+            }
+            if !this.histories.contains(&id) {
+                this.histories.push(id);
+            }
         }
+        this
+    }
+
+    pub(crate) fn histories(&self) -> impl Iterator<Item = &History> {
+        self.histories.iter().filter_map(|&id| self.subscriptions.get(id)?.history.as_deref())
     }
 
     fn create(&mut self, mut topic: Uri, matching: MatchPolicy, created: UnixTime) -> SubscriptionId {
         topic.detach();
         self.watched.add(topic.as_str(), matching);
-        let subscription = Subscription { uri: topic.clone(), matching, created, subscribers: Subscribers::default() };
+        let subscription =
+            Subscription { uri: topic.clone(), matching, created, subscribers: Subscribers::default(), history: None };
         let id = self.subscriptions.insert(subscription);
         self.by_uri.insert(matching, topic, id);
         id
@@ -75,7 +99,7 @@ impl Broker {
     fn remove(&mut self, id: SubscriptionId, place: u64) -> bool {
         let Some(subscription) = self.subscriptions.get_mut(id) else { return false };
         subscription.subscribers.remove(place);
-        let deleted = subscription.subscribers.is_empty();
+        let deleted = subscription.subscribers.is_empty() && subscription.history.is_none();
         if deleted {
             let (uri, matching) = (subscription.uri.as_str(), subscription.matching);
             self.watched.remove(uri, matching);

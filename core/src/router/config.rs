@@ -2,7 +2,7 @@
 
 use super::permission::Permissions;
 use crate::auth::cryptosign::SecretKey;
-use crate::uri::{Uri, UriRule};
+use crate::uri::{MatchPolicy, Uri, UriRule};
 use core::time::Duration;
 
 /// Everything a [`Router`](super::Router) needs to know before its first peer.
@@ -40,6 +40,8 @@ pub struct RealmConfig {
     pub max_call_timeout: Option<Duration>,
     /// Whom a callee may push off a procedure with `force_reregister`.
     pub force_reregister: ForceReregister,
+    /// Topics whose past events are kept; unique by URI and match policy (a later one replaces the earlier one).
+    pub event_history: Vec<EventHistory>,
 }
 
 impl RealmConfig {
@@ -56,6 +58,7 @@ impl RealmConfig {
             call_timeout: None,
             max_call_timeout: None,
             force_reregister: ForceReregister::Nobody,
+            event_history: Vec::new(),
         }
     }
 }
@@ -72,6 +75,17 @@ pub enum ForceReregister {
     SamePrincipal,
     /// Anybody.
     Anybody,
+}
+
+/// A topic or topic pattern whose past events are kept (spec: "Event History").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventHistory {
+    /// The topic or pattern. It is a subscription of its own, there from the start.
+    pub uri: Uri,
+    /// How the topic is compared.
+    pub matching: MatchPolicy,
+    /// So many events are kept; beyond it the oldest is dropped.
+    pub limit: usize,
 }
 
 /// A role and what it may do.
@@ -178,6 +192,14 @@ pub struct Limits {
     pub max_retained_per_topic: usize,
     /// Retained events sent for one SUBSCRIBE with a pattern. Default 1,000.
     pub max_retained_replies: usize,
+    /// Bytes of the events kept for one topic with event history, with what it takes to keep them; beyond it the oldest
+    /// is dropped. Default 16 MiB.
+    pub max_history_bytes: usize,
+    /// Past events in one answer of `wamp.subscription.get_events`. Default 1,000.
+    pub max_history_reply: usize,
+    /// Bytes of past events in one answer of `wamp.subscription.get_events`, as `max_history_bytes` counts them; one
+    /// event may be larger. Default 1 MiB.
+    pub max_history_reply_bytes: usize,
     /// Topics looked at to find the retained events for one SUBSCRIBE with a pattern. Default 10,000.
     pub max_retained_search: usize,
     /// Calls of one registration that wait until a callee is below its `concurrency`. Default 1,024.
@@ -225,6 +247,9 @@ impl Default for Limits {
             max_kept_call_bytes: 8 << 20,
             max_reroutes: 16,
             kill_timeout: Duration::from_secs(30),
+            max_history_bytes: 16 << 20,
+            max_history_reply: 1_000,
+            max_history_reply_bytes: 1 << 20,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What WELCOME announces: each feature exactly when it works.
 
+use super::realm::Realm;
 use crate::message::{Features, RouterRoles};
 
 const BROKER: Features = Features::PUBLISHER_IDENTIFICATION
@@ -30,11 +31,15 @@ const META_BROKER: Features =
 const META_DEALER: Features =
     Features::SESSION_META_API.union(Features::REGISTRATION_META_API).union(Features::REGISTRATION_REVOCATION);
 
-/// The router's roles and features, in a realm with or without the meta API.
-pub(crate) const fn announced(meta_api: bool) -> RouterRoles {
-    if meta_api {
-        RouterRoles { broker: Some(BROKER.union(META_BROKER)), dealer: Some(DEALER.union(META_DEALER)) }
-    } else {
-        RouterRoles { broker: Some(BROKER), dealer: Some(DEALER) }
+/// The router's roles and features in a realm.
+pub(crate) fn announced(realm: &Realm) -> RouterRoles {
+    let (mut broker, mut dealer) = (BROKER, DEALER);
+    if realm.meta_api {
+        broker |= META_BROKER;
+        dealer |= META_DEALER;
+        if !realm.broker.histories.is_empty() {
+            broker |= Features::EVENT_HISTORY;
+        }
     }
+    RouterRoles { broker: Some(broker), dealer: Some(dealer) }
 }

@@ -206,7 +206,7 @@ impl Router {
             authprovider: Some(identity.authprovider.clone()),
             authextra: Some(identity.authextra.clone()),
             agent: self.config.agent.clone(),
-            roles: features::announced(self.realms.get(realm).meta_api),
+            roles: features::announced(self.realms.get(realm)),
         };
         let trustlevel = self.realms.get(realm).trustlevel(role);
         let session = Box::new(Session::new(handshake, identity, realm, role, trustlevel, &self.seed));

@@ -71,7 +71,11 @@ impl Router {
         let (mut held_subscriptions, mut held_registrations, mut waiting) = (0, 0, 0);
         for realm in self.realms.iter() {
             for (id, subscription) in realm.broker.subscriptions.iter() {
-                assert!(!subscription.subscribers.is_empty(), "a subscription that nobody holds");
+                assert!(
+                    !subscription.subscribers.is_empty() || subscription.history.is_some(),
+                    "a subscription that nobody holds"
+                );
+
                 assert_eq!(realm.broker.by_uri.get(subscription.matching, subscription.uri.as_str()), Some(id));
                 held_subscriptions += subscription.subscribers.len();
                 assert_eq!(subscription.subscribers.iter().count(), subscription.subscribers.len(), "subscribers");
@@ -84,6 +88,8 @@ impl Router {
             }
             assert_eq!(realm.broker.watched, watched, "subscriptions of meta events");
             realm.broker.retained.check_invariants(&self.config.limits);
+            realm.broker.histories().for_each(|history| history.check_invariants(&self.config.limits));
+            assert_eq!(realm.broker.histories().count(), realm.broker.histories.len(), "a history is gone");
             for (id, registration) in realm.dealer.registrations.iter() {
                 assert_eq!(realm.dealer.by_uri.get(registration.matching, registration.uri.as_str()), Some(id));
                 held_registrations += registration.callees.len();

@@ -22,6 +22,7 @@ mod config;
 mod dealer;
 mod features;
 mod handshake;
+mod history;
 mod invariants;
 mod meta;
 mod output;
@@ -41,7 +42,7 @@ mod subscribers;
 mod throttle;
 mod timers;
 
-pub use config::{ForceReregister, Limits, RealmConfig, RequestIdCheck, RoleConfig, RouterConfig};
+pub use config::{EventHistory, ForceReregister, Limits, RealmConfig, RequestIdCheck, RoleConfig, RouterConfig};
 pub use output::{
     ActionRequest, ActionVerdict, AuthRequest, AuthStep, AuthVerdict, Challenge, CloseReason, Congestion, Identity,
     LinkInfo, Output, Overloaded, Recipients, StaleDecision, Violation,
@@ -59,6 +60,7 @@ use crate::time::{Instant, UnixTime};
 use crate::uri::{Uri, close, error};
 use crate::value::Value;
 use call::{CallKind, Calls};
+use history::History;
 use meta::MetaEvent;
 use peer::{Peer, Question, State};
 use rand_core::CryptoRng;
@@ -150,7 +152,7 @@ impl Router {
     /// publication ids, nonces and hash keys.
     pub fn new(mut config: RouterConfig, now: Instant, wall: UnixTime, mut rng: Box<dyn CryptoRng + Send>) -> Self {
         let seed = Seed::new(rng.next_u64());
-        let realms = Realms::new(core::mem::take(&mut config.realms), &seed);
+        let realms = Realms::new(core::mem::take(&mut config.realms), wall, &seed);
         Self {
             config,
             start: (now, wall),
@@ -372,6 +374,8 @@ impl Router {
             tracked_logins: self.throttle.len(),
             retained_events: self.realms.iter().map(|realm| realm.broker.retained.events()).sum(),
             retained_bytes: self.realms.iter().map(|realm| realm.broker.retained.bytes()).sum(),
+            history_events: self.realms.iter().flat_map(|realm| realm.broker.histories()).map(History::len).sum(),
+            history_bytes: self.realms.iter().flat_map(|realm| realm.broker.histories()).map(History::bytes).sum(),
             ..self.stats
         }
     }

@@ -12,6 +12,7 @@ use crate::message::{
     Disclosed, Event, EventDetails, Features, Payload, Publish, PublishOptions, Published, RequestType,
 };
 use crate::rng::draw_id;
+use crate::time::{Instant, UnixTime};
 use crate::uri::{MatchPolicy, Uri};
 use std::sync::Arc;
 
@@ -27,17 +28,19 @@ pub(crate) struct Publication {
     pub(crate) trustlevel: Option<u64>,
     /// The publisher, if it is left out.
     pub(crate) excluded: Option<(PeerKey, SessionId)>,
+    /// When it is published; `None` for what is not to be kept in the history.
+    pub(crate) time: Option<UnixTime>,
 }
 
 impl Publication {
     /// One of the router's own, for everybody.
     pub(crate) fn of_router(id: PublicationId, topic: Uri, payload: Payload) -> Self {
         let options = PublishOptions::default();
-        Self { id, topic, payload, options, publisher: None, trustlevel: None, excluded: None }
+        Self { id, topic, payload, options, publisher: None, trustlevel: None, excluded: None, time: None }
     }
 
     /// The details of its EVENT for a subscription.
-    fn details(&self, matching: MatchPolicy) -> EventDetails {
+    pub(crate) fn details(&self, matching: MatchPolicy) -> EventDetails {
         EventDetails {
             publisher: self.publisher.clone(),
             topic: (matching != MatchPolicy::Exact).then(|| self.topic.clone()),
@@ -60,7 +63,7 @@ pub(crate) fn needed_features(payload: &Payload) -> Features {
 }
 
 impl Router {
-    pub(crate) fn publish(&mut self, key: PeerKey, publish: Publish, decision: Decision) {
+    pub(crate) fn publish(&mut self, now: Instant, key: PeerKey, publish: Publish, decision: Decision) {
         let Publish { request, mut options, topic, payload } = publish;
         let Some(session) = self.peers.get(key).and_then(Peer::session) else { return };
         let publisher = match self.disclosure(session, decision, options.disclose_me) {
@@ -80,7 +83,8 @@ impl Router {
         if let Some(audience) = &mut options.audience {
             audience::sort(audience);
         }
-        self.disseminate(realm, &Publication { id, topic, payload, options, publisher, trustlevel, excluded });
+        let time = Some(self.wall_clock(now));
+        self.disseminate(realm, &Publication { id, topic, payload, options, publisher, trustlevel, excluded, time });
     }
 
     /// Sends a publication to its subscribers, and keeps it where it is to be kept.
@@ -93,15 +97,19 @@ impl Router {
             audience: options.audience.as_deref(),
             needed: needed_features(&publication.payload),
         };
-        let (outputs, events) = (&mut self.outputs, &mut self.stats.events);
+        let (outputs, stats, limits) = (&mut self.outputs, &mut self.stats, &self.config.limits);
+        let kept_at = publication.time.filter(|_| !options.audience.as_ref().is_some_and(|a| a.names_sessions()));
         let Broker { subscriptions, by_uri, .. } = &mut self.realms.get_mut(realm).broker;
         by_uri.for_each_match(publication.topic.as_str(), |id| {
             let Some(subscription) = subscriptions.get_mut(id) else { return };
+            if let (Some(history), Some(time)) = (&mut subscription.history, kept_at) {
+                stats.history_dropped += history.push(time, publication, subscription.matching, limits);
+            }
             let to = subscription.subscribers.select(&filter, id, options.rkey.as_deref());
             if to.is_empty() {
                 return;
             }
-            *events += to.len() as u64;
+            stats.events += to.len() as u64;
             let to = match to[..] {
                 [peer] => Recipients::One(peer),
                 _ => Recipients::Many(to.into_boxed_slice()),

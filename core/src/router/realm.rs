@@ -7,6 +7,7 @@ use super::dealer::Dealer;
 use super::permission::Permissions;
 use crate::hash::{HashMap, Seed};
 use crate::id::SessionId;
+use crate::time::UnixTime;
 use crate::uri::{Uri, UriRule};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -49,7 +50,7 @@ pub(crate) struct Realm {
 }
 
 impl Realm {
-    fn new(config: RealmConfig, seed: &Seed) -> Self {
+    fn new(config: RealmConfig, created: UnixTime, seed: &Seed) -> Self {
         let mut roles = Vec::with_capacity(config.roles.len());
         let mut role_by_name = seed.map();
         for role in config.roles {
@@ -69,7 +70,7 @@ impl Realm {
             roles,
             role_changes: 0,
             role_by_name,
-            broker: Broker::new(seed),
+            broker: Broker::new(config.event_history, created, seed),
             dealer: Dealer::new(seed),
         }
     }
@@ -129,11 +130,11 @@ pub(crate) struct Realms {
 }
 
 impl Realms {
-    pub(crate) fn new(configs: Vec<RealmConfig>, seed: &Seed) -> Self {
+    pub(crate) fn new(configs: Vec<RealmConfig>, created: UnixTime, seed: &Seed) -> Self {
         let mut this = Self { realms: Vec::with_capacity(configs.len()), by_name: seed.map() };
         for config in configs {
             this.by_name.insert(config.name.clone(), RealmKey(this.realms.len()));
-            this.realms.push(Realm::new(config, seed));
+            this.realms.push(Realm::new(config, created, seed));
         }
         this
     }

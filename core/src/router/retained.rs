@@ -344,6 +344,7 @@ mod tests {
             publisher: None,
             trustlevel: None,
             excluded: excluded.map(session),
+            time: None,
         }
     }
 

@@ -26,6 +26,11 @@ pub struct RouterStats {
     pub retained_events: usize,
     /// Bytes of retained events now, as [`Limits::max_retained_bytes`](super::Limits::max_retained_bytes) counts them.
     pub retained_bytes: usize,
+    /// Events kept in the history now.
+    pub history_events: usize,
+    /// Bytes of the events kept in the history now, as
+    /// [`Limits::max_history_bytes`](super::Limits::max_history_bytes) counts them.
+    pub history_bytes: usize,
 
     /// Sessions that joined.
     pub joined: u64,
@@ -71,6 +76,8 @@ pub struct RouterStats {
     pub retained_refused: u64,
     /// SUBSCRIBEs whose look-up of retained events ended at a limit, so that some may not have been sent.
     pub retained_truncated: u64,
+    /// Events dropped from the history to make room for later ones.
+    pub history_dropped: u64,
     /// Requests refused by a limit on what one session may hold.
     pub limited: u64,
     /// Request ids out of sequence, with [`RequestIdCheck::Warn`](super::RequestIdCheck::Warn).

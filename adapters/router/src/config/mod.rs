@@ -19,6 +19,7 @@ mod realm;
 mod report;
 mod script;
 mod secret;
+mod store;
 mod transport;
 mod tree;
 mod web;

@@ -30,7 +30,9 @@ pub(super) fn read(
     }
     section.get("id");
     section.get("description");
-    section.refuse(cx, &[("store", "remove it: event history is not supported yet")]);
+    if let Some(item) = section.get("store") {
+        realm.event_history = super::store::read(cx, &item, realm.uri_rule).unwrap_or_default();
+    }
     section.finish(cx);
     name?;
     cx.sources.realms.push((realm.name.clone(), item.place.clone()));

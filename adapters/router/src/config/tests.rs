@@ -4,8 +4,8 @@ use crate::script::read_script;
 use proptest::prelude::*;
 use std::time::Duration;
 use wampd_core::auth::{CraSecret, TicketDigest};
-use wampd_core::router::{Action, Permissions, RequestIdCheck};
-use wampd_core::uri::{MatchPolicy, UriRule};
+use wampd_core::router::{Action, EventHistory, Permissions, RequestIdCheck};
+use wampd_core::uri::{MatchPolicy, Uri, UriRule};
 use wampd_wire::{Preference, Subprotocol};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/wampcra-function/config.json");
@@ -667,6 +667,41 @@ proptest! {
         if cut < text.trim_end().len() {
             prop_assert!(read(&text[..cut], syntax).is_err());
         }
+    }
+}
+
+#[test]
+fn event_history() {
+    let with = |store: &str| node_with(&format!(r#"[{{"name": "anonymous"}}], "store": {store}"#), "");
+    let read = |store: &str| valid(json(&with(store))).router.realms[0].event_history.clone();
+    let history = |uri: &str, matching, limit| EventHistory { uri: Uri::from(uri.to_owned()), matching, limit };
+    let store = r#"{"type": "memory", "event-history": [
+        {"uri": "com.example.oncounter", "limit": 10000},
+        {"uri": "com.example.", "match": "prefix"},
+        {"uri": "com..log", "match": "wildcard", "limit": 5}]}"#;
+    assert_eq!(
+        read(store),
+        [
+            history("com.example.oncounter", MatchPolicy::Exact, 10_000),
+            history("com.example.", MatchPolicy::Prefix, 100),
+            history("com..log", MatchPolicy::Wildcard, 5),
+        ]
+    );
+    assert_eq!(read(r#"{"type": "memory"}"#), []);
+    let default = r#"{"type": "memory", "limit": 7, "event-history": [{"uri": "com.x"}]}"#;
+    assert_eq!(read(default), [history("com.x", MatchPolicy::Exact, 7)]);
+    for (store, told) in [
+        (r#"{"type": "cblmdb"}"#, "only the store \"memory\" is supported"),
+        (r#"{}"#, "the key \"type\" is missing"),
+        (r#"{"type": "memory", "event-history": [{"uri": "com..x"}]}"#, "can not be matched exact"),
+        (r#"{"type": "memory", "event-history": [{"uri": "wamp.session.on_join"}]}"#, "the router's own topics"),
+        (r#"{"type": "memory", "event-history": [{"uri": "com.x", "limit": 0}]}"#, "limit"),
+        (r#"{"type": "memory", "event-history": [{"uri": "com.x"}, {"uri": "com.x"}]}"#, "already a history"),
+        (r#"{"type": "memory", "call-queue": []}"#, "not supported"),
+        (r#"{"type": "memory", "event_history": []}"#, "event-history"),
+    ] {
+        let errors = errors(&with(store));
+        assert!(errors.len() == 1 && errors[0].contains(told), "{store}: {errors:?}");
     }
 }
 

@@ -1,10 +1,12 @@
 //! The arguments of a call to the router itself, read one by one.
 
 use super::Refusal;
-use crate::id::{MAX_ID, RegistrationId, SessionId, SubscriptionId};
+use crate::id::{MAX_ID, PublicationId, RegistrationId, SessionId, SubscriptionId};
 use crate::message::Payload;
+use crate::time::UnixTime;
 use crate::uri::error;
 use crate::value::{Dict, Value};
+use core::num::NonZeroU64;
 
 /// The arguments of a call that have not been read yet.
 #[derive(Debug)]
@@ -109,6 +111,31 @@ impl Argument for Dict {
     }
 }
 
+impl Argument for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn from_value(value: Value) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
+impl Argument for NonZeroU64 {
+    const EXPECTED: &'static str = "a positive integer";
+
+    fn from_value(value: Value) -> Option<Self> {
+        unsigned(&value).and_then(Self::new)
+    }
+}
+
+/// A moment, as RFC 3339 writes it.
+impl Argument for UnixTime {
+    const EXPECTED: &'static str = "a timestamp such as 2026-11-24T00:09:46.060Z";
+
+    fn from_value(value: Value) -> Option<Self> {
+        value.as_str().and_then(Self::parse_rfc3339)
+    }
+}
+
 /// Any value, for arguments whose errors are not those of a wrong type.
 impl Argument for Value {
     const EXPECTED: &'static str = "any value";
@@ -143,6 +170,7 @@ ids! {
     SessionId = "a session id"
     RegistrationId = "a registration id"
     SubscriptionId = "a subscription id"
+    PublicationId = "a publication id"
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 mod arguments;
 mod events;
+mod history;
 mod registration;
 mod session;
 mod subscription;
@@ -70,6 +71,7 @@ procedures! {
     SubscriptionListSubscribers = "wamp.subscription.list_subscribers",
     SubscriptionCountSubscribers = "wamp.subscription.count_subscribers",
     SubscriptionRemoveSubscriber = "wamp.subscription.remove_subscriber",
+    SubscriptionGetEvents = "wamp.subscription.get_events",
 }
 
 /// Who calls.
@@ -84,6 +86,7 @@ struct Caller {
 #[derive(Debug)]
 struct Answer {
     args: Vec<Value>,
+    kwargs: Dict,
     then: Effect,
 }
 
@@ -119,12 +122,12 @@ struct Farewell {
 impl Answer {
     /// A result, and nothing is done.
     fn value(value: impl Into<Value>) -> Self {
-        Self { args: vec![value.into()], then: Effect::Nothing }
+        Self { args: vec![value.into()], kwargs: Dict::new(), then: Effect::Nothing }
     }
 
     /// No result, but something is done.
     const fn effect(then: Effect) -> Self {
-        Self { args: Vec::new(), then }
+        Self { args: Vec::new(), kwargs: Dict::new(), then }
     }
 
     fn and(self, then: Effect) -> Self {
@@ -143,9 +146,9 @@ impl Router {
             .ok_or_else(|| (error::NO_SUCH_PROCEDURE, format!("no callee registered for procedure <{procedure}>")))
             .and_then(|known| self.answer_meta(caller, known, Arguments::of(&payload)?));
         match answer {
-            Ok(Answer { args, then }) => {
+            Ok(Answer { args, kwargs, then }) => {
                 self.stats.calls += 1;
-                let payload = Payload::from_values(args, Dict::new());
+                let payload = Payload::from_values(args, kwargs);
                 self.send(key, CallResult { request, details: ResultDetails::default(), payload });
                 self.take_effect(now, then);
             }
@@ -176,6 +179,7 @@ impl Router {
             Procedure::SubscriptionListSubscribers => self.subscription_list_subscribers(caller, args),
             Procedure::SubscriptionCountSubscribers => self.subscription_count_subscribers(caller, args),
             Procedure::SubscriptionRemoveSubscriber => self.subscription_remove_subscriber(caller, args),
+            Procedure::SubscriptionGetEvents => self.subscription_get_events(caller, args),
         }
     }
 

@@ -106,7 +106,7 @@ impl Router {
         Ok((id, self.subscription_with(caller, id)?))
     }
 
-    fn subscription_with(&self, caller: Caller, id: SubscriptionId) -> Result<&Subscription, Refusal> {
+    pub(super) fn subscription_with(&self, caller: Caller, id: SubscriptionId) -> Result<&Subscription, Refusal> {
         let found = self.realms.get(caller.realm).broker.subscriptions.get(id);
         found.ok_or_else(|| (error::NO_SUCH_SUBSCRIPTION, format!("no subscription with ID {id} exists on this realm")))
     }
