@@ -454,6 +454,7 @@ fn what_is_held_is_bounded() {
     }
     told_within(&mut sim, 10);
     assert!(!sim.router.wants_input(peer), "the world obeys, and delivers no more than three");
+    assert_eq!(sim.router.stats().held_full, 1);
     let told = told_within(&mut sim, 100);
     assert_eq!(answers(joe, &told), [1, 2, 3, 4, 5].map(|n| (n, None)));
     assert_eq!(questions.borrow().len(), 5);
@@ -622,7 +623,7 @@ fn a_verdict_on_a_role_that_has_changed_meanwhile_has_no_effect() {
 
 #[test]
 fn the_cache_is_bounded() {
-    for (max, expected) in [(2, 4), (3, 3), (0, 4)] {
+    for (max, expected, dropped) in [(2, 4, 2), (3, 3, 0), (0, 4, 0)] {
         let mut config = realm();
         config.limits.max_cached_verdicts = max;
         let (mut sim, questions) = world_of(config, &[&[(0, cached(SECOND))]]);
@@ -633,5 +634,6 @@ fn the_cache_is_bounded() {
         let told = sim.events();
         assert_eq!(answers(joe, &told), [1, 2, 3, 4].map(|n| (n, None)));
         assert_eq!(questions.borrow().len(), expected, "at most {max}");
+        assert_eq!(sim.router.stats().verdicts_dropped, dropped, "at most {max}");
     }
 }

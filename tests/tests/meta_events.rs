@@ -443,7 +443,7 @@ fn the_meta_api_is_announced_where_it_is() {
     config.realms[1].meta_api = false;
     let mut sim = Sim::new(1, config, Default::default(), as_asked());
     let broker = Features::SESSION_META_API | Features::SUBSCRIPTION_META_API | Features::SUBSCRIPTION_REVOCATION;
-    let dealer = Features::SESSION_META_API | Features::REGISTRATION_META_API | Features::REGISTRATION_REVOCATION;
+    let dealer = Features::SESSION_META_API | Features::REGISTRATION_META_API;
     for (realm, has) in [("realm1", true), ("realm2", false)] {
         let mut config = wampd_tests::meta::config("joe", USER);
         config.realm = Some(Uri::from(realm));

@@ -10,7 +10,7 @@ use super::peer::Question;
 use super::permission::{Action, Decision};
 use super::realm::Role;
 use super::session::Session;
-use super::{DecisionId, PeerKey, Router};
+use super::{DecisionId, Limits, PeerKey, Router, RouterStats};
 use crate::codec::request_options;
 use crate::message::{
     Call, CallOptions, Cancel, Message, Publish, PublishOptions, RegisterOptions, RequestType, SubscribeOptions,
@@ -27,6 +27,13 @@ pub(crate) struct Waiting {
     role_changes: u64,
     pub(crate) request: Message,
     pub(crate) held: VecDeque<Held>,
+}
+
+impl Waiting {
+    fn hold(&mut self, held: Held, limits: &Limits, stats: &mut RouterStats) {
+        self.held.push_back(held);
+        stats.held_full += u64::from(self.held.len() == limits.max_held_requests);
+    }
 }
 
 /// What is held behind a request that waits.
@@ -103,7 +110,7 @@ impl Router {
     pub(crate) fn receive_request(&mut self, now: Instant, key: PeerKey, request: Message) {
         let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
         match &mut session.waiting {
-            Some(waiting) => waiting.held.push_back(Held::Request(request)),
+            Some(waiting) => waiting.hold(Held::Request(request), &self.config.limits, &mut self.stats),
             None => self.process(now, key, request),
         }
     }
@@ -112,7 +119,7 @@ impl Router {
     pub(crate) fn receive_part(&mut self, key: PeerKey, part: Call) {
         let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
         match &mut session.waiting {
-            Some(waiting) => waiting.held.push_back(Held::Part(part)),
+            Some(waiting) => waiting.hold(Held::Part(part), &self.config.limits, &mut self.stats),
             None => self.continue_call(key, part),
         }
     }
@@ -265,6 +272,7 @@ impl Router {
             return;
         }
         if session.verdicts.len() >= max {
+            self.stats.verdicts_dropped += session.verdicts.len() as u64;
             // Simpler than an order of eviction, and no less bounded.
             session.verdicts.clear();
         }

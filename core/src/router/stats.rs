@@ -82,6 +82,11 @@ pub struct RouterStats {
     pub limited: u64,
     /// Request ids out of sequence, with [`RequestIdCheck::Warn`](super::RequestIdCheck::Warn).
     pub request_ids_out_of_sequence: u64,
+    /// How often a session was no longer read from because
+    /// [`Limits::max_held_requests`](super::Limits::max_held_requests) were held.
+    pub held_full: u64,
+    /// Cached verdicts dropped by [`Limits::max_cached_verdicts`](super::Limits::max_cached_verdicts).
+    pub verdicts_dropped: u64,
     /// Answers to questions that were no longer asked.
     pub stale_decisions: u64,
 }

@@ -5,6 +5,8 @@
 //! is to be done; that is done when the RESULT has been queued, so that the events of a change never precede the answer
 //! to the call that asked for it.
 //!
+//! Calling the router needs a rule of its own (see [`permission`](super::permission)); its events are topics like others.
+//!
 //! Sessions of the built-in role `trusted` are parts of the router: the session procedures neither show nor end them,
 //! and nobody is told of their coming and going.
 
