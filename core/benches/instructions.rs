@@ -14,6 +14,7 @@ use wampd_core::uri::MatchPolicy;
 const WHAT: [&str; 6] =
     ["decode CALL", "encode CALL", "CALL to INVOCATION", "YIELD to RESULT", "PUBLISH to EVENT", "PUBLISH to 100"];
 
+#[allow(clippy::disallowed_methods, reason = "a program of its own, not the core")]
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.as_slice() {
