@@ -115,7 +115,29 @@ async function everything(serializer) {
   await leave(ada);
 }
 
+// Session ids do not fit 32 bits: CBOR and MsgPack of JavaScript write them as floats.
+async function meta(serializer) {
+  const admin = await join(INTEROP, 'interop', 'adm', "adm's secret", serializer);
+  const ada = await join(INTEROP, 'interop', 'ada', "ada's secret", serializer);
+  const call = (procedure, ...args) => within(admin.session.call(procedure, args), procedure);
+  const ids = [admin.session.id, ada.session.id].sort((a, b) => a - b);
+  assert.deepEqual(await call('wamp.session.list'), ids);
+  const details = await call('wamp.session.get', ada.session.id);
+  assert.deepEqual([details.session, details.authid, details.authrole], [ada.session.id, 'ada', 'tester']);
+  const subscription = await within(ada.session.subscribe('com.example.meta', () => 0), 'subscribe');
+  assert.deepEqual(await call('wamp.subscription.list_subscribers', subscription.id), [ada.session.id]);
+
+  let arrived;
+  const gone = new Promise((resolve) => (arrived = resolve));
+  await within(admin.session.subscribe('wamp.session.on_leave', (args) => arrived(args)), 'on_leave');
+  assert.equal(await call('wamp.session.kill', ada.session.id), null);
+  assert.equal((await within(ada.left, 'kill')).reason, 'wamp.close.killed');
+  assert.deepEqual(await within(gone, 'on_leave'), [details.session, 'ada', 'tester']);
+  await leave(admin);
+}
+
 const serializer = process.argv[2] ?? 'json';
 await scenario(serializer);
 await everything(serializer);
+await meta(serializer);
 process.exit(0);
