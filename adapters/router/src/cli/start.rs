@@ -5,6 +5,7 @@ use super::{Outcome, Streams};
 use crate::config::{self, Report};
 use crate::log::{Level, Log, LogFormat};
 use crate::node::{Node, StartError, demo};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
@@ -59,12 +60,31 @@ pub fn run(args: Vec<String>, streams: &mut Streams<'_>) -> io::Result<Outcome> 
         Ok((config, warnings)) => {
             write!(streams.err, "{warnings}")?;
             let log = Arc::new(log);
+            let connections = config.limits.server.max_connections;
             match Node::bind(config, log.clone()) {
-                Ok(node) => serve(node, &log),
+                Ok(node) => {
+                    allow_files(connections, &log);
+                    serve(node, &log)
+                }
                 Err(error) => cannot_start(&error, streams),
             }
         }
         Err(report) => refuse(&report, streams),
+    }
+}
+
+/// Takes as many file descriptors as the system lets this process have, and tells if that limits the connections.
+fn allow_files(connections: usize, log: &Log) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    if let Some(files) = current.filter(|files| *files < connections as u64) {
+        log.warn(
+            "fewer file descriptors than connections allowed: raise the limit of the process, or lower max_connections",
+        )
+        .number("files", files)
+        .number("max_connections", connections as u64)
+        .end();
     }
 }
 

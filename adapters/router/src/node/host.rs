@@ -5,7 +5,7 @@ use super::authorize::AskedAction;
 use super::demo::{self, Backend};
 use super::files::{self, Shelf};
 use super::functions::Functions;
-use super::observe;
+use super::observe::Observer;
 use super::services::{Call, CallFailed, Services};
 use crate::authn::answerer::{Answer, Answerer, Pending};
 use crate::authn::function::{Login, Reply};
@@ -42,6 +42,7 @@ pub(super) struct NodeHost {
     pub(super) functions: Functions,
     pub(super) services: Services<Asked>,
     demo: Option<Backend>,
+    observer: Observer,
     pub(super) log: Arc<Log>,
 }
 
@@ -73,8 +74,19 @@ impl NodeHost {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let (answerer, functions) = (Answerer::new(seed), Functions::new()?);
-        let services = Services::default();
-        Ok(Self { auths, sites, realms, authorizers, shelf, answerer, functions, services, demo: None, log })
+        Ok(Self {
+            auths,
+            sites,
+            realms,
+            authorizers,
+            shelf,
+            answerer,
+            functions,
+            services: Services::default(),
+            demo: None,
+            observer: Observer::default(),
+            log,
+        })
     }
 
     pub(super) fn add_demo(&mut self, locals: &mut Locals) {
@@ -235,7 +247,7 @@ impl Host for NodeHost {
     }
 
     fn observe(&mut self, fact: &Observation<'_>) {
-        observe::log(&self.log, fact);
+        self.observer.observe(&self.log, fact);
     }
 }
 

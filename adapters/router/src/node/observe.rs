@@ -1,24 +1,74 @@
 //! What a server observes, as log lines.
 
 use crate::log::{Line, Log};
+use std::time::{Duration, Instant};
 use wampd_mio::{Holder, LeaveCause, Observation};
 
-pub(super) fn log(log: &Log, fact: &Observation<'_>) {
+/// How often a state of emergency is told while it lasts.
+const AT_MOST_EVERY: Duration = Duration::from_secs(10);
+
+/// Logs facts. What a flood of connections brings about is told now and then, with how often it happened.
+#[derive(Debug, Default)]
+pub(super) struct Observer {
+    refused: Throttle,
+    paused: Throttle,
+}
+
+impl Observer {
+    pub(super) fn observe(&mut self, log: &Log, fact: &Observation<'_>) {
+        match fact {
+            Observation::AcceptPaused { listener, error, pause } => {
+                if let Some(times) = self.paused.pass(Instant::now()) {
+                    log.error("no resources for more connections")
+                        .number("listener", listener.0 as u64)
+                        .text("error", error)
+                        .number("pause_ms", pause.as_millis() as u64)
+                        .number("times", times)
+                        .end();
+                }
+            }
+            Observation::TooManyConnections { listener, peer } => {
+                if let Some(times) = self.refused.pass(Instant::now()) {
+                    log.warn("connection refused: too many")
+                        .number("listener", listener.0 as u64)
+                        .text("peer", peer)
+                        .number("times", times)
+                        .end();
+                }
+            }
+            fact => self::log(log, fact),
+        }
+    }
+}
+
+/// Lets through the first of many in a time.
+#[derive(Debug, Default)]
+struct Throttle {
+    /// When the next one is let through.
+    next: Option<Instant>,
+    held_back: u64,
+}
+
+impl Throttle {
+    /// How many there were, this one included, since one was let through; `None`: this one is held back.
+    fn pass(&mut self, now: Instant) -> Option<u64> {
+        self.held_back += 1;
+        if self.next.is_some_and(|next| now < next) {
+            return None;
+        }
+        self.next = Some(now + AT_MOST_EVERY);
+        Some(core::mem::take(&mut self.held_back))
+    }
+}
+
+fn log(log: &Log, fact: &Observation<'_>) {
     match fact {
-        Observation::AcceptPaused { listener, error, pause } => log
-            .error("no resources for more connections")
-            .number("listener", listener.0 as u64)
-            .text("error", error)
-            .number("pause_ms", pause.as_millis() as u64),
         Observation::ListenerClosed { endpoint, .. } => log.debug("listener closed").text("endpoint", endpoint),
         Observation::Accepted { connection, listener, peer } => log
             .debug("connection accepted")
             .number("connection", connection.0)
             .number("listener", listener.0 as u64)
             .text("peer", peer),
-        Observation::TooManyConnections { listener, peer } => {
-            log.debug("connection refused: too many").number("listener", listener.0 as u64).text("peer", peer)
-        }
         Observation::Opened { connection, encoding } => log
             .debug("transport open")
             .number("connection", connection.0)
@@ -69,5 +119,18 @@ fn held(line: Line<'_>, holder: Holder) -> Line<'_> {
     match holder {
         Holder::Connection(id) => line.number("connection", id.0),
         Holder::Local(_) => line.text("connection", "in-process"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_told_now_and_then() {
+        let (mut throttle, start) = (Throttle::default(), Instant::now());
+        let passed: Vec<Option<u64>> =
+            [0, 1, 9, 10, 11, 30].into_iter().map(|s| throttle.pass(start + Duration::from_secs(s))).collect();
+        assert_eq!(passed, [Some(1), None, None, Some(3), None, Some(2)]);
     }
 }
