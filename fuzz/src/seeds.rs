@@ -241,6 +241,53 @@ fn router_ops() -> Named {
             ),
         ),
         ("kill", with(1, &[call[0], call[1], (Kill, 1, 0, 0), (Garble, 1, 0, 0), (Goodbye, 1, 0, 0)])),
+        (
+            "parts",
+            script(
+                1,
+                &[
+                    (Join, 0, 0, ABLE),
+                    (Join, 1, 0, ABLE),
+                    (Register, 1, 0, 3),
+                    (Call, 0, 0x10, 1),
+                    (Continue, 0, 0, 1),
+                    (Yield, 1, 0, 1),
+                    (Continue, 0, 0, 0),
+                    (Yield, 1, 0, 0),
+                ],
+            ),
+        ),
+        (
+            "reroute",
+            with(1, &[(Register, 0, 0, 0), (Register, 1, 0, 0), (Call, 0, 0, 0), (Error, 0, 0, 1), (Error, 1, 0, 1)]),
+        ),
+        (
+            "queue",
+            with(1, &[(Register, 1, 0, 18), (Call, 0, 0, 0), (Call, 0, 0, 0), (Yield, 1, 0, 0), (Yield, 1, 0, 0)]),
+        ),
+        (
+            "retained",
+            with(1, &[(Publish, 0, 0x10, 1), (Publish, 0, 0x11, 1), (Subscribe, 1, 0x14, 1), (Subscribe, 1, 0x10, 0)]),
+        ),
+        (
+            "sharded",
+            with(1, &[(Subscribe, 0, 0x20, 0), (Subscribe, 1, 0x60, 0), (Publish, 1, 0x20, 6), (Publish, 1, 0xa0, 6)]),
+        ),
+        (
+            "meta",
+            script(
+                1,
+                &[
+                    (Join, 0, 0, 6),
+                    (Join, 1, 0, ABLE),
+                    (Subscribe, 0, 13, 1),
+                    (Register, 1, 0, 0),
+                    (Meta, 0, 0, 0),
+                    (Meta, 0, 3, 9),
+                    (Cut, 1, 0, 0),
+                ],
+            ),
+        ),
         ("odd", with(1, &[(Odd, 0, 4, 0), (Odd, 1, 6, 0)])),
         ("shut-down", with(1, &[call[0], call[1], (Open, 3, 0, 0), (ShutDown, 0, 0, 0), (Goodbye, 0, 0, 0)])),
         ("congested", with(1, &[call[0], (Congest, 1, 0, 1), call[1], (Congest, 1, 0, 2)])),

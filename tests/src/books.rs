@@ -5,7 +5,8 @@
 //!   GOODBYE;
 //! * every request has one answer, of the right kind, and every CALL exactly one final answer; progress only where it
 //!   was asked for;
-//! * invocations of a session are numbered 1, 2, 3..., for a registration that is held; INTERRUPT only to who announced
+//! * invocations of a session are numbered 1, 2, 3..., for a registration that is held, and further parts only where
+//!   they were announced; INTERRUPT only to who announced
 //!   call_canceling, for an invocation that is open;
 //! * events only for a subscription that is held, those of one publisher in the order of publication, each once.
 
@@ -76,6 +77,8 @@ pub enum Asked {
         number: Option<u64>,
         /// Whether progress was asked for.
         progress: bool,
+        /// Whether more parts of the call follow.
+        sends: bool,
     },
 }
 
@@ -95,10 +98,14 @@ impl Asked {
 /// An invocation that is to be answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Open {
+    /// What was called.
+    pub registration: RegistrationId,
     /// What came with it, and is to be given back.
     pub payload: Payload,
     /// Whether progress is welcome.
     pub progress: bool,
+    /// Whether more parts follow.
+    pub comes: bool,
 }
 
 /// A payload by which an event or a result is recognized: the publisher (for a call, 0) and a number that grows.
@@ -160,9 +167,12 @@ impl Books {
     }
 
     /// Enters that a message could not be delivered, and that the router knows.
-    pub const fn missed(&mut self, message: &Message) {
-        if let (Self::Joined(session), Message::Invocation(_)) = (self, message) {
-            session.last_invocation += 1;
+    pub fn missed(&mut self, message: &Message) {
+        if let (Self::Joined(session), Message::Invocation(invocation)) = (self, message) {
+            // A part that is missed ends the call that is open; the first one takes a number all the same.
+            if session.invocations.remove(&invocation.request).is_none() {
+                session.last_invocation += 1;
+            }
         }
     }
 }
@@ -192,8 +202,13 @@ impl Session {
             Message::Publish(m) if m.options.acknowledge => (m.request, Asked::Publish),
             Message::Publish(m) => return self.next_request = m.request.next(),
             Message::Call(m) => {
+                let more = m.options.progress;
+                if let Some(Asked::Call { number, sends: sends @ true, .. }) = self.asked.get_mut(&m.request) {
+                    // The next part. Its result may carry what any of them carried.
+                    return (*number, *sends) = (None, more);
+                }
                 let number = numbers(&m.payload).map(|(_, number)| number);
-                (m.request, Asked::Call { number, progress: m.options.receive_progress })
+                (m.request, Asked::Call { number, progress: m.options.receive_progress, sends: more })
             }
             Message::Yield(m) if !m.options.progress => return drop(self.invocations.remove(&m.request)),
             Message::Error(m) if m.request_type == RequestType::Invocation => {
@@ -245,11 +260,11 @@ impl Session {
             Message::Invocation(invocation) => self.invocation(invocation),
             Message::Interrupt(interrupt) => self.interrupt(interrupt),
             Message::Result(m) => {
-                let Some(Asked::Call { number, progress }) = self.asked.get(&m.request).copied() else {
+                let Some(Asked::Call { number, progress, .. }) = self.asked.get(&m.request).copied() else {
                     panic!("a result of nothing called: {m:?}")
                 };
-                if let Some((_, came)) = numbers(&m.payload) {
-                    assert_eq!(Some(came), number, "the result of another call");
+                if let (Some((_, came)), Some(number)) = (numbers(&m.payload), number) {
+                    assert_eq!(came, number, "the result of another call");
                 }
                 assert!(progress || !m.details.progress, "progress that was not asked for");
                 if !m.details.progress {
@@ -286,10 +301,23 @@ impl Session {
 
     fn invocation(&mut self, invocation: &Invocation) {
         let Invocation { request, registration, details, payload } = invocation;
-        assert!(self.registrations.contains(registration), "an invocation of nothing registered: {invocation:?}");
-        self.last_invocation += 1;
-        assert_eq!(request.get(), self.last_invocation, "invocations are numbered");
-        self.invocations.insert(*request, Open { payload: payload.clone(), progress: details.receive_progress });
+        let open = Open {
+            registration: *registration,
+            payload: payload.clone(),
+            progress: details.receive_progress,
+            comes: details.progress,
+        };
+        match self.invocations.insert(*request, open) {
+            Some(before) => assert!(before.comes && before.registration == *registration, "no part of {before:?}"),
+            None => {
+                assert!(
+                    self.registrations.contains(registration),
+                    "an invocation of nothing registered: {invocation:?}"
+                );
+                self.last_invocation += 1;
+                assert_eq!(request.get(), self.last_invocation, "invocations are numbered");
+            }
+        }
     }
 
     fn interrupt(&self, interrupt: &Interrupt) {

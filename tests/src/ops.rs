@@ -9,22 +9,26 @@ use crate::books::{Asked, Books, Session, numbered};
 use crate::config::{ANYTHING, founding_realm};
 use crate::driver::{Driver, Input, Seen, Slot};
 use crate::handshake::sign;
+use crate::meta::PROCEDURES;
 use core::time::Duration;
 use std::collections::VecDeque;
 use wampd_core::id::{RegistrationId, RequestId, SubscriptionId};
 use wampd_core::message::*;
 use wampd_core::router::{
-    ActionVerdict, AuthRequest, Congestion, DecisionId, Limits, Permissions, RequestIdCheck, RoleConfig, RouterConfig,
-    RouterStats,
+    ActionVerdict, Allow, AuthRequest, Congestion, DecisionId, ForceReregister, Limits, Permissions, RequestIdCheck,
+    RoleConfig, RouterConfig, RouterStats, Rule,
 };
-use wampd_core::uri::{MatchPolicy, Uri, close};
-use wampd_core::value::Dict;
+use wampd_core::uri::{MatchPolicy, Uri, close, error};
+use wampd_core::value::{Dict, Value};
 
 /// How many peers there can be at a time.
 pub const SLOTS: usize = 6;
 
 /// The role whose every action is asked about.
 pub const ASKED: &str = "asked";
+
+/// The role that may use the meta API.
+pub const ADMIN: &str = "admin";
 
 /// An operation: what is done, by whom, with what, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub struct Op {
     pub kind: Kind,
     /// The slot, modulo [`SLOTS`].
     pub who: u8,
-    /// Which URI, invocation, question...; what it is modulo depends on the state of things.
+    /// Which URI, invocation, question...; of a URI the upper four bits are further options.
     pub what: u8,
     /// Options.
     pub how: u8,
@@ -107,6 +111,10 @@ kinds! {
     Stale,
     /// The router shuts down, if `what` and `how` say so too: it ends everything.
     ShutDown,
+    /// CALL with the next part of a call.
+    Continue,
+    /// CALL of a procedure of the meta API, with arguments of all sorts.
+    Meta,
 }
 
 impl Op {
@@ -132,6 +140,10 @@ pub fn config(choice: u8) -> RouterConfig {
     for realm in &mut config.realms {
         realm.roles.push(RoleConfig::new(ANYTHING, Permissions::all()));
         realm.roles.push(RoleConfig::new(ASKED, Permissions::asked()));
+        let rule = |uri: &'static str| Rule::new(Uri::from(uri), MatchPolicy::Prefix, Allow::ALL);
+        let permissions = Permissions::new(vec![rule(""), rule("wamp.")]).expect("no rule contradicts another");
+        realm.roles.push(RoleConfig { trustlevel: Some(3), ..RoleConfig::new(ADMIN, permissions) });
+        realm.force_reregister = ForceReregister::Anybody;
         realm.request_ids = if choice & 1 == 0 { RequestIdCheck::Warn } else { RequestIdCheck::Strict };
     }
     if choice & 2 != 0 {
@@ -147,6 +159,12 @@ pub fn config(choice: u8) -> RouterConfig {
             max_invocations_in_flight: 2,
             max_uri_length: 20,
             max_wildcard_shapes: 1,
+            max_nodes_per_subscription: 1,
+            max_retained_events: 2,
+            max_retained_per_topic: 1,
+            max_retained_replies: 1,
+            max_queued_calls: 1,
+            max_reroutes: 1,
             ..config.limits
         };
     }
@@ -167,6 +185,10 @@ pub const URIS: &[&str] = &[
     "wamp.session.count",
     "no uri",
     "com.a.uri.longer.than.20.bytes",
+    "wamp.session.on_join",
+    "wamp.",
+    "wamp.registration.on_create",
+    "com.a.b.c",
 ];
 
 /// Plays operations; `observe` is shown each input, with the state of things after it and what it led to. In the end
@@ -192,6 +214,8 @@ struct Play<'a> {
     /// Questions that were asked, the last ones; most of them are decided already.
     questions: VecDeque<AuthRequest>,
     actions: VecDeque<DecisionId>,
+    /// Calls that were made in parts, the last ones.
+    parts: VecDeque<(RequestId, Uri)>,
     /// Numbers publications and calls.
     number: u64,
     observe: &'a mut dyn FnMut(&Driver, &Input, &[Seen]),
@@ -203,7 +227,14 @@ const REMEMBERED: usize = 8;
 impl<'a> Play<'a> {
     fn new(choice: u8, observe: &'a mut dyn FnMut(&Driver, &Input, &[Seen])) -> Self {
         let driver = Driver::new(u64::from(choice >> 2), config(choice), SLOTS);
-        Self { driver, questions: VecDeque::new(), actions: VecDeque::new(), number: 0, observe }
+        Self {
+            driver,
+            questions: VecDeque::new(),
+            actions: VecDeque::new(),
+            parts: VecDeque::new(),
+            number: 0,
+            observe,
+        }
     }
 
     fn apply(&mut self, input: Input) {
@@ -282,11 +313,13 @@ impl<'a> Play<'a> {
         // Now and then an id that leaves one out.
         let request = if op.how == 0xff { session.next_request.next() } else { session.next_request };
         let uri = Uri::from(URIS[usize::from(op.what) % URIS.len()]);
+        let more = op.what >> 4;
         let number = self.number;
         self.number += 1;
         let message: Message = match op.kind {
             Kind::Subscribe => {
-                let options = SubscribeOptions { matching: matching(op.how), ..SubscribeOptions::default() };
+                let nkey = (more & 2 != 0).then(|| format!("node{}", more & 4));
+                let options = SubscribeOptions { matching: matching(op.how), get_retained: more & 1 != 0, nkey };
                 Subscribe { request, options, topic: uri }.into()
             }
             Kind::Unsubscribe => {
@@ -295,10 +328,11 @@ impl<'a> Play<'a> {
                 Unsubscribe { request, subscription }.into()
             }
             Kind::Publish => {
-                let options = self.publish_options(op.how);
+                let rkey = (more & 2 != 0).then(|| format!("key{}", more & 12));
+                let options = PublishOptions { retain: more & 1 != 0, rkey, ..self.publish_options(op.how) };
                 Publish { request, options, topic: uri, payload: numbered(slot, number) }.into()
             }
-            Kind::Register => Register { request, options: register_options(op.how), procedure: uri }.into(),
+            Kind::Register => Register { request, options: register_options(op.how, more), procedure: uri }.into(),
             Kind::Unregister => {
                 let unknown = RegistrationId::new(1 + u64::from(op.what)).expect("above 0");
                 let registration = nth(session.registrations.iter(), op.what).copied().unwrap_or(unknown);
@@ -307,7 +341,23 @@ impl<'a> Play<'a> {
             Kind::Call => {
                 // Now and then the id of a call in flight.
                 let request = if op.how == 0xfe { nth(calls(session), op.what).unwrap_or(request) } else { request };
-                Call { request, options: call_options(op.how), procedure: uri, payload: numbered(0, number) }.into()
+                Call { request, options: call_options(op.how, more), procedure: uri, payload: numbered(0, number) }
+                    .into()
+            }
+            Kind::Continue => {
+                let Some((request, procedure)) = nth(self.parts.iter(), op.what) else { return };
+                let may_continue = matches!(session.asked.get(request), Some(Asked::Call { sends: true, .. }));
+                if !may_continue {
+                    return;
+                }
+                let options = CallOptions { progress: op.how & 1 != 0, ..CallOptions::default() };
+                let (request, procedure) = (*request, procedure.clone());
+                Call { request, options, procedure, payload: numbered(0, number) }.into()
+            }
+            Kind::Meta => {
+                let procedure = Uri::from(PROCEDURES[usize::from(op.what) % PROCEDURES.len()]);
+                let payload = self.meta_arguments(session, op.how);
+                Call { request, options: CallOptions::default(), procedure, payload }.into()
             }
             Kind::Cancel => {
                 let Some(request) = nth(calls(session), op.what) else { return };
@@ -316,7 +366,30 @@ impl<'a> Play<'a> {
             Kind::Yield | Kind::Error => return self.answer(slot, op),
             _ => return,
         };
+        if let Message::Call(Call { request, options: CallOptions { progress: true, .. }, procedure, .. }) = &message {
+            self.parts.push_back((*request, procedure.clone()));
+            self.parts.drain(..self.parts.len().saturating_sub(REMEMBERED));
+        }
         self.say(slot, message);
+    }
+
+    /// Arguments that make sense to some procedure of the meta API, or to none.
+    fn meta_arguments(&self, session: &Session, how: u8) -> Payload {
+        let sessions = self.driver.slots().filter_map(|slot| self.driver.books(slot).session());
+        let sessions: Vec<_> = sessions.map(|session| Value::from(session.id.get())).collect();
+        let someone = nth(sessions.into_iter(), how >> 3).unwrap_or(Value::Null);
+        let registration = nth(session.registrations.iter(), how >> 3).map_or(Value::Null, |id| id.get().into());
+        let subscription = nth(session.subscriptions.iter(), how >> 3).map_or(Value::Null, |id| id.get().into());
+        match how % 8 {
+            0 => Payload::empty(),
+            1 => Payload::from_args([someone]),
+            2 => Payload::from_args([registration]),
+            3 => Payload::from_args([subscription]),
+            4 => Payload::from_args([registration, someone]),
+            5 => Payload::from_args([subscription, someone]),
+            6 => Payload::from_args([Value::from(URIS[usize::from(how >> 3) % URIS.len()])]),
+            _ => Payload::from_args([Value::from(format!("peer{}", how >> 6))]),
+        }
     }
 
     fn answer(&mut self, slot: Slot, op: Op) {
@@ -333,7 +406,7 @@ impl<'a> Play<'a> {
             let options = YieldOptions { progress: op.how & 3 == 1, ..YieldOptions::default() };
             Yield { request, options, payload }.into()
         } else {
-            let error = Uri::from("com.error");
+            let error = if op.how & 1 == 0 { Uri::from("com.error") } else { error::UNAVAILABLE };
             Message::from(Error { request_type: RequestType::Invocation, request, pass_thru: None, error, payload })
         };
         self.say(slot, message);
@@ -413,8 +486,11 @@ impl<'a> Play<'a> {
     }
 
     fn is_at_rest(&self) -> bool {
-        let mut sessions = self.driver.slots().filter_map(|slot| self.driver.books(slot).session());
-        sessions.all(|session| session.invocations.is_empty() && session.asked.is_empty())
+        self.driver.slots().all(|slot| {
+            let session = self.driver.books(slot).session();
+            let done = session.is_none_or(|session| session.invocations.is_empty() && session.asked.is_empty());
+            done && (self.driver.is_heard(slot) || !self.driver.is_attached(slot))
+        })
     }
 }
 
@@ -429,7 +505,7 @@ fn calls(session: &Session) -> impl Iterator<Item = RequestId> + Clone {
 }
 
 fn role(how: u8) -> &'static str {
-    [ANYTHING, ANYTHING, ANYTHING, ANYTHING, ASKED, ASKED, ANYTHING, "frontend"][usize::from(how) % 8]
+    [ANYTHING, ANYTHING, ANYTHING, ANYTHING, ASKED, ASKED, ADMIN, "frontend"][usize::from(how) % 8]
 }
 
 fn matching(how: u8) -> MatchPolicy {
@@ -442,13 +518,11 @@ fn cancel_mode(how: u8) -> Option<CancelMode> {
 
 /// HELLO; the upper bits choose what is announced.
 fn hello(realm: Option<Uri>, how: u8) -> Hello {
-    let callee = [
-        Features::NONE,
-        Features::CALL_CANCELING,
-        Features::CALL_CANCELING | Features::PROGRESSIVE_CALL_RESULTS,
-        Features::PROGRESSIVE_CALL_RESULTS,
-    ][usize::from(how >> 4) % 4];
-    let any = (how != 0xff).then_some(Features::NONE);
+    let all = Features::ALL.iter().fold(Features::NONE, |set, (feature, _)| set | *feature);
+    let announced = usize::from(how >> 4) % 4;
+    let callee = [Features::NONE, Features::CALL_CANCELING, all, Features::PROGRESSIVE_CALL_RESULTS][announced];
+    let other = if announced == 0 { Features::NONE } else { all };
+    let any = (how != 0xff).then_some(other);
     let roles = ClientRoles { caller: any, callee: any.map(|_| callee), publisher: any, subscriber: any };
     let authid = Some(format!("peer{}", how >> 6));
     Hello { realm, details: HelloDetails { roles, authid, ..HelloDetails::default() } }
@@ -471,21 +545,26 @@ fn action_verdict(how: u8) -> ActionVerdict {
     }
 }
 
-fn register_options(how: u8) -> RegisterOptions {
+fn register_options(how: u8, more: u8) -> RegisterOptions {
     use InvocationPolicy::*;
     RegisterOptions {
         matching: matching(how),
         invoke: [RoundRobin, Single, First, Last, Random][usize::from(how / 3) % 5],
         concurrency: [None, Some(1), Some(2)][usize::from(how / 15) % 3],
-        ..RegisterOptions::default()
+        force_reregister: more & 3 == 3,
+        disclose_caller: (more & 4 != 0).then_some(true),
+        forward_timeout: more & 8 != 0,
+        nkey: (more & 9 == 1).then(|| format!("node{}", more & 4)),
     }
 }
 
-fn call_options(how: u8) -> CallOptions {
+fn call_options(how: u8, more: u8) -> CallOptions {
     CallOptions {
         receive_progress: how & 1 != 0,
         timeout: (how & 2 != 0).then_some(u64::from(how >> 4) * 100),
         disclose_me: how & 4 != 0,
+        progress: more & 1 != 0,
+        rkey: (more & 2 != 0).then(|| format!("key{}", more & 12)),
         ..CallOptions::default()
     }
 }

@@ -1,6 +1,7 @@
 //! Random operations on a router: see [`wampd_tests::ops`] for what they are, [`wampd_tests::driver`] and
 //! [`wampd_tests::books`] for what is checked after each.
 
+use wampd_core::router::RouterStats;
 use wampd_tests::ops::{Kind, Op, SLOTS, play};
 use wampd_tests::rng::Pcg;
 
@@ -43,14 +44,14 @@ fn random(seed: u64) -> Vec<u8> {
         let kinds = if any { Kind::ALL } else { usual };
         let kind = kinds[usize::from(byte(kinds.len()))];
         // Mostly few URIs, so that those who publish and call meet those who subscribe and register.
-        let what = byte(if any { 256 } else { 3 });
+        let what = if any || kind == Meta { byte(256) } else { byte(3) + 16 * byte(16) * byte(2) };
         data.extend(Op::new(kind, byte(SLOTS), what, byte(256)).bytes());
     }
     data
 }
 
-fn fails(data: &[u8]) -> bool {
-    std::panic::catch_unwind(|| play(data, |_, _, _| ())).is_err()
+fn outcome(data: &[u8]) -> Option<RouterStats> {
+    std::panic::catch_unwind(|| play(data, |_, _, _| ())).ok()
 }
 
 /// Leaves out operations as long as it still fails.
@@ -60,7 +61,7 @@ fn shrunk(mut data: Vec<u8>) -> Vec<u8> {
     while at > 0 {
         let mut shorter = data.clone();
         shorter.drain(at..at + 4);
-        if fails(&shorter) {
+        if outcome(&shorter).is_none() {
             data = shorter;
         }
         at = at.saturating_sub(4);
@@ -72,16 +73,15 @@ fn shrunk(mut data: Vec<u8>) -> Vec<u8> {
 #[test]
 fn nothing_shakes_the_router() {
     let mut reached = [0; 13];
-    for seed in 0..3_000 {
+    for seed in 0..2_000 {
         let data = random(seed);
-        if fails(&data) {
+        let Some(stats) = outcome(&data) else {
             let data = shrunk(data);
             let ops: Vec<_> = data[1..].as_chunks::<4>().0.iter().map(|op| format!("{:?}", Op::read(*op))).collect();
             eprintln!("seed {seed}, configuration {}:\n{}", data[0], ops.join("\n"));
             play(&data, |_, input, seen| eprintln!("{input:?}\n    {seen:?}"));
             unreachable!("it fails");
-        }
-        let stats = play(&data, |_, _, _| ());
+        };
         let counters = [
             stats.joined,
             stats.refused,
@@ -100,5 +100,5 @@ fn nothing_shakes_the_router() {
         reached.iter_mut().zip(counters).for_each(|(total, count)| *total += count);
     }
     // It would prove little if it did not go everywhere, often.
-    assert!(reached.iter().all(|&count| count > 100), "{reached:?}");
+    assert!(reached.iter().all(|&count| count > 60), "{reached:?}");
 }
