@@ -80,16 +80,23 @@ pub const fn supported_roles() -> ClientRoles {
                 .union(Features::CALLER_IDENTIFICATION)
                 .union(Features::CALL_CANCELING)
                 .union(Features::CALL_TIMEOUT)
-                .union(Features::PROGRESSIVE_CALL_RESULTS),
+                .union(Features::PROGRESSIVE_CALL_RESULTS)
+                .union(Features::PROGRESSIVE_CALL_INVOCATIONS)
+                .union(Features::SHARDED_REGISTRATION),
         ),
         callee: Some(
             payloads
                 .union(Features::CALLER_IDENTIFICATION)
                 .union(Features::CALL_CANCELING)
+                .union(Features::CALL_TIMEOUT)
+                .union(Features::CALL_TRUSTLEVELS)
+                .union(Features::CALL_REROUTE)
                 .union(Features::PATTERN_BASED_REGISTRATION)
                 .union(Features::PROGRESSIVE_CALL_RESULTS)
+                .union(Features::PROGRESSIVE_CALL_INVOCATIONS)
                 .union(Features::REGISTRATION_REVOCATION)
-                .union(Features::SHARED_REGISTRATION),
+                .union(Features::SHARED_REGISTRATION)
+                .union(Features::SHARDED_REGISTRATION),
         ),
     }
 }

@@ -20,6 +20,7 @@
 
 mod config;
 mod handshake;
+mod invocations;
 mod output;
 mod requests;
 mod session;
@@ -184,7 +185,7 @@ impl Client {
 
     /// A message of [`ClientOutput::Send`] could not be written. To be called before the next request.
     ///
-    /// A request is taken back as if it had not been made: no answer to it follows, and its id is given out again. Instead
+    /// A further part of a call makes the client cancel it. Any other request is taken back as if it had not been made: no answer to it follows, and its id is given out again. Instead
     /// of a result that can not be carried, the router gets an ERROR that says why. Without HELLO or AUTHENTICATE there
     /// is no session: the handshake is broken off.
     pub fn undeliverable(&mut self, now: Instant, message: Message, why: &Undeliverable) {
@@ -195,12 +196,12 @@ impl Client {
             Message::Unsubscribe(m) => m.request,
             Message::Register(m) => m.request,
             Message::Unregister(m) => m.request,
-            Message::Call(m) => m.request,
+            Message::Call(m) => return self.retract_call(m.request),
             Message::Hello(_) | Message::Authenticate(_) => return self.break_off(now, error, text),
             Message::Yield(m) => {
                 if let State::Open(session) = &mut self.state {
                     // Fails when it was the final answer, which had been taken off the list.
-                    let _ = session.answer_invocation(m.request, false);
+                    let _ = session.invocations.answer(m.request, false);
                     self.send(invocation_error(m.request, error, Payload::from_args([Value::from(text)])));
                 }
                 return;
@@ -228,7 +229,10 @@ impl Client {
         match &self.state {
             State::Closed => None,
             State::Joining { deadline, .. } => Some(*deadline),
-            State::Open(session) => session.leaving.into_iter().chain(session.requests.next_deadline()).min(),
+            State::Open(session) => {
+                let answers = session.requests.next_deadline().into_iter().chain(session.invocations.next_deadline());
+                session.leaving.into_iter().chain(answers).min()
+            }
         }
     }
 
@@ -347,10 +351,10 @@ impl Client {
     }
 
     /// Calls a procedure; answered by [`ClientEvent::Result`], with `receive_progress` possibly several, or
-    /// [`ClientEvent::Failed`].
+    /// [`ClientEvent::Failed`]. With `progress` it is the first part of a call: see [`Client::continue_call`].
     ///
     /// # Errors
-    /// See [`RequestError`]; `progress` (a call in several parts) is not supported.
+    /// See [`RequestError`].
     pub fn call(
         &mut self,
         now: Instant,
@@ -359,12 +363,36 @@ impl Client {
         payload: Payload,
     ) -> Result<RequestId, RequestError> {
         role("caller", self.config.roles.caller)?;
-        if options.progress {
-            return Err(RequestError::FeatureNotAnnounced(Features::PROGRESSIVE_CALL_INVOCATIONS));
+        let parts = Features::PROGRESSIVE_CALL_INVOCATIONS;
+        let announced = self.config.roles.caller.is_some_and(|announced| announced.contains(parts));
+        if options.progress && !(announced && self.open_session()?.dealer_has(parts)) {
+            return Err(RequestError::FeatureNotAnnounced(parts));
         }
         let request = self.expect(now, Pending::Call)?;
+        if options.progress {
+            self.open_session()?.begin_parts(request, procedure.clone());
+        }
         self.send(Call { request, options, procedure, payload });
         Ok(request)
+    }
+
+    /// Sends one more part of a call that was begun with `progress`; `progress`: and not the last one. All other options
+    /// are those of the first part. The answer to the call can come before its last part (spec: "Progressive Call
+    /// Invocations").
+    ///
+    /// # Errors
+    /// The call was not begun with `progress`, its last part has been sent or it has been answered, or the session is
+    /// being closed.
+    pub fn continue_call(&mut self, call: RequestId, progress: bool, payload: Payload) -> Result<(), AnswerError> {
+        let session = self.open_session().map_err(|_| AnswerError::UnknownRequest)?;
+        let procedure = session.next_part(call, !progress)?;
+        self.send(Call {
+            request: call,
+            options: CallOptions { progress, ..CallOptions::default() },
+            procedure,
+            payload,
+        });
+        Ok(())
     }
 
     /// Asks for a call to be canceled. The call is answered as any other: by an error, or by a result that was faster.
@@ -391,7 +419,7 @@ impl Client {
         payload: Payload,
     ) -> Result<(), AnswerError> {
         let session = self.open_session().map_err(|_| AnswerError::UnknownRequest)?;
-        session.answer_invocation(invocation, options.progress)?;
+        session.invocations.answer(invocation, options.progress)?;
         self.send(invocation_result(invocation, options, payload));
         Ok(())
     }
@@ -402,7 +430,7 @@ impl Client {
     /// See [`AnswerError`].
     pub fn yield_error(&mut self, invocation: RequestId, error: Uri, payload: Payload) -> Result<(), AnswerError> {
         let session = self.open_session().map_err(|_| AnswerError::UnknownRequest)?;
-        session.answer_invocation(invocation, false)?;
+        session.invocations.answer(invocation, false)?;
         self.send(invocation_error(invocation, error, payload));
         Ok(())
     }
@@ -423,6 +451,13 @@ impl Client {
     }
 
     // ---- how it works ----
+
+    fn retract_call(&mut self, call: RequestId) {
+        let State::Open(session) = &mut self.state else { return };
+        if !session.retract_call(call) && session.leaving.is_none() {
+            self.send(Cancel { request: call, options: CancelOptions { mode: Some(CancelMode::KillNoWait) } });
+        }
+    }
 
     fn receive_joining(&mut self, now: Instant, step: Step, message: Message) {
         match (step, message) {

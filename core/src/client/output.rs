@@ -116,7 +116,9 @@ pub enum ClientEvent {
         payload: Payload,
     },
     /// A call of one of the client's registrations: answer with
-    /// [`Client::yield_result`](super::Client::yield_result) or [`Client::yield_error`](super::Client::yield_error).
+    /// [`Client::yield_result`](super::Client::yield_result) or [`Client::yield_error`](super::Client::yield_error). With
+    /// `details.progress` further parts of the call follow, as events with the same `request`; it can be answered
+    /// before the last of them.
     Invocation {
         /// The invocation, to be named in the answer.
         request: RequestId,
@@ -126,6 +128,12 @@ pub enum ClientEvent {
         details: InvocationDetails,
         /// The arguments.
         payload: Payload,
+    },
+    /// The time that the caller allows for an invocation is over, and the callee had asked to see to that itself
+    /// (`forward_timeout`): the client has answered it with `wamp.error.timeout`.
+    InvocationTimedOut {
+        /// The invocation.
+        request: RequestId,
     },
     /// The caller no longer wants an invocation. It is still to be answered, the sooner the better.
     Interrupted {
@@ -248,6 +256,8 @@ pub struct ClientStats {
     pub refused_invocations: u64,
     /// Requests refused because of [`ClientLimits::max_pending`](super::ClientLimits::max_pending).
     pub refused_requests: u64,
+    /// Invocations not answered within the time that their callers allowed.
+    pub timed_out_invocations: u64,
     /// Requests without an answer in [`ClientLimits::request_timeout`](super::ClientLimits::request_timeout).
     pub timed_out_requests: u64,
 }

@@ -1,4 +1,5 @@
 use super::config::ClientLimits;
+use super::invocations::{Arrival, Invocations};
 use super::output::{AnswerError, ClientEvent, ClientOutput, ClientStats, RequestError};
 use super::requests::{Answer, Pending, Requests};
 use crate::id::{RegistrationId, RequestId, SubscriptionId};
@@ -19,8 +20,19 @@ pub(super) struct Session {
     pub(super) requests: Requests,
     subscriptions: BTreeSet<SubscriptionId>,
     registrations: BTreeSet<RegistrationId>,
-    /// Invocations that the application has not answered; true if the caller takes progressive results.
-    invocations: BTreeMap<RequestId, bool>,
+    /// The calls in several parts.
+    in_parts: BTreeMap<RequestId, InParts>,
+    pub(super) invocations: Invocations,
+}
+
+/// A call in several parts.
+#[derive(Debug)]
+struct InParts {
+    procedure: Uri,
+    /// More than the first part has been made.
+    begun: bool,
+    /// The last part has been made.
+    ended: bool,
 }
 
 /// What a session works with and does not own.
@@ -73,7 +85,8 @@ impl Session {
             requests: Requests::default(),
             subscriptions: BTreeSet::new(),
             registrations: BTreeSet::new(),
-            invocations: BTreeMap::new(),
+            in_parts: BTreeMap::new(),
+            invocations: Invocations::default(),
         }
     }
 
@@ -86,14 +99,31 @@ impl Session {
         Ok(self.requests.expect(kind, cx.request_deadline(), false))
     }
 
-    /// Takes an invocation off the list before its answer is sent; it stays there after a progressive result.
-    pub(super) fn answer_invocation(&mut self, request: RequestId, progress: bool) -> Result<(), AnswerError> {
-        let takes_progress = *self.invocations.get(&request).ok_or(AnswerError::UnknownRequest)?;
-        if progress {
-            return if takes_progress { Ok(()) } else { Err(AnswerError::ProgressNotRequested) };
+    /// Whether the router announced a feature of calls.
+    pub(super) fn dealer_has(&self, feature: Features) -> bool {
+        self.welcome.details.roles.dealer.is_some_and(|announced| announced.contains(feature))
+    }
+
+    /// Remembers that more parts of a call are to be sent.
+    pub(super) fn begin_parts(&mut self, call: RequestId, procedure: Uri) {
+        self.in_parts.insert(call, InParts { procedure, begun: false, ended: false });
+    }
+
+    /// The procedure of a call of which one more part is sent; `last`: and no other.
+    pub(super) fn next_part(&mut self, call: RequestId, last: bool) -> Result<Uri, AnswerError> {
+        let parts = self.in_parts.get_mut(&call).filter(|parts| !parts.ended).ok_or(AnswerError::UnknownRequest)?;
+        (parts.begun, parts.ended) = (true, last);
+        Ok(parts.procedure.clone())
+    }
+
+    /// A CALL was not sent: takes it back, unless parts of it were sent before. Returns whether it was taken back.
+    pub(super) fn retract_call(&mut self, call: RequestId) -> bool {
+        let begun = self.in_parts.get(&call).is_some_and(|parts| parts.begun);
+        if !begun {
+            self.in_parts.remove(&call);
+            self.requests.retract(call);
         }
-        self.invocations.remove(&request);
-        Ok(())
+        !begun
     }
 
     pub(super) fn receive(&mut self, cx: &mut Context<'_>, message: Message) -> Flow {
@@ -136,12 +166,19 @@ impl Session {
     pub(super) fn expire(&mut self, cx: &mut Context<'_>) {
         while let Some((request, kind)) = self.requests.expire(cx.now) {
             cx.stats.timed_out_requests += 1;
-            let dealer = self.welcome.details.roles.dealer.unwrap_or(Features::NONE);
+            self.in_parts.remove(&request);
             let open = self.leaving.is_none();
-            if kind == Pending::Call && open && dealer.contains(Features::CALL_CANCELING) {
+            if kind == Pending::Call && open && self.dealer_has(Features::CALL_CANCELING) {
                 cx.send(Cancel { request, options: CancelOptions { mode: Some(CancelMode::KillNoWait) } });
             }
             cx.tell(ClientEvent::Failed { request, error: error::TIMEOUT, payload: Payload::empty() });
+        }
+        while let Some(request) = self.invocations.expire(cx.now) {
+            cx.stats.timed_out_invocations += 1;
+            if self.leaving.is_none() {
+                cx.send(invocation_error(request, error::TIMEOUT, Payload::empty()));
+                cx.tell(ClientEvent::InvocationTimedOut { request });
+            }
         }
     }
 
@@ -264,6 +301,7 @@ impl Session {
         let answer = if details.progress {
             self.requests.progress(request, cx.request_deadline())
         } else {
+            self.in_parts.remove(&request);
             self.requests.answer(request, RequestType::Call)
         };
         self.settle(cx, request, answer, |_, _| ClientEvent::Result { request, details, payload })
@@ -273,6 +311,9 @@ impl Session {
         let Error { request_type, request, error, payload, .. } = m;
         if request_type == RequestType::Invocation {
             return Flow::Violation("ERROR for an INVOCATION from a router".to_owned());
+        }
+        if request_type == RequestType::Call {
+            self.in_parts.remove(&request);
         }
         self.answered(cx, request, request_type, |_, _| ClientEvent::Failed { request, error, payload })
     }
@@ -295,17 +336,30 @@ impl Session {
         if self.leaving.is_some() {
             return Flow::Continue;
         }
-        if self.invocations.contains_key(&request) {
-            return Flow::Violation(format!("INVOCATION {request} is not answered yet and came again"));
+        match self.invocations.arrive(request, &details) {
+            Arrival::New => {}
+            Arrival::Part => {
+                cx.tell(ClientEvent::Invocation { request, registration, details, payload });
+                return Flow::Continue;
+            }
+            Arrival::Late => {
+                cx.stats.stray_invocations += 1;
+                return Flow::Continue;
+            }
+            Arrival::Wrong => {
+                return Flow::Violation(format!("INVOCATION {request} is not answered yet and came again"));
+            }
         }
         if !self.registrations.contains(&registration) {
+            self.invocations.refuse(request, &details);
             cx.stats.stray_invocations += 1;
             cx.send(invocation_error(request, error::NO_SUCH_REGISTRATION, Payload::empty()));
         } else if self.invocations.len() >= cx.limits.max_invocations {
+            self.invocations.refuse(request, &details);
             cx.stats.refused_invocations += 1;
             cx.send(invocation_error(request, error::UNAVAILABLE, Payload::empty()));
         } else {
-            self.invocations.insert(request, details.receive_progress);
+            self.invocations.open(cx.now, request, &details);
             cx.tell(ClientEvent::Invocation { request, registration, details, payload });
         }
         Flow::Continue
@@ -313,7 +367,7 @@ impl Session {
 
     /// The answer may have crossed the INTERRUPT: then there is nothing to interrupt.
     fn interrupt(&self, cx: &mut Context<'_>, m: &Interrupt) {
-        if self.leaving.is_none() && self.invocations.contains_key(&m.request) {
+        if self.leaving.is_none() && self.invocations.is_open(m.request) {
             cx.tell(ClientEvent::Interrupted { request: m.request, mode: m.options.mode });
         }
     }

@@ -10,6 +10,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
+mod parts;
 mod undeliverable;
 
 const T0: Instant = Instant::ZERO;
@@ -613,7 +614,7 @@ fn only_announced_roles_are_played() {
         client.call(T0, Uri::from("a"), progress, Payload::empty()),
         Err(RequestError::FeatureNotAnnounced(Features::PROGRESSIVE_CALL_INVOCATIONS))
     );
-    assert_eq!(call(&mut client), request(1));
+    assert_eq!(call(&mut client), request(1), "a refused request takes no id");
 }
 
 #[test]
