@@ -2,6 +2,7 @@
 
 pub mod answerer;
 pub mod books;
+pub mod calls;
 pub mod codec;
 pub mod config;
 pub mod driver;

@@ -3,87 +3,19 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 use wampd_core::client::{ClientConfig, ClientEvent};
-use wampd_core::id::{RegistrationId, RequestId};
+use wampd_core::id::RequestId;
 use wampd_core::message::{
-    Call, CallOptions, CancelMode, ClientRoles, Features, InvocationDetails, InvocationPolicy, Message, Payload,
-    RegisterOptions, Yield, YieldOptions,
+    Call, CallOptions, CancelMode, Features, InvocationDetails, InvocationPolicy, Message, RegisterOptions, Yield,
+    YieldOptions,
 };
 use wampd_core::router::{CloseReason, Limits, RequestIdCheck, RouterConfig, Violation};
 use wampd_core::uri::{MatchPolicy, Uri, error};
-use wampd_core::value::Value;
 use wampd_tests::answerer::{REALM, everybody};
+use wampd_tests::calls::*;
 use wampd_tests::config::{ANYTHING, open_realm};
-use wampd_tests::link::Wire;
-use wampd_tests::sim::{EndId, Sim, Told};
+use wampd_tests::sim::{Sim, Told};
 
-const WIRE: Wire = Wire::Messages;
 const BOUND: usize = 100_000;
-
-fn procedure(name: &str) -> Uri {
-    Uri::from(format!("com.example.{name}"))
-}
-
-fn number(n: u64) -> Payload {
-    Payload::from_args([Value::from(n)])
-}
-
-fn value(payload: &Payload) -> u64 {
-    payload.values().expect("values").0[0].as_u64().expect("number")
-}
-
-fn ask_register(sim: &mut Sim, id: EndId, name: &str, options: RegisterOptions) -> RequestId {
-    sim.act(id, |client, now| client.register(now, procedure(name), options)).expect("joined")
-}
-
-fn register_with(sim: &mut Sim, id: EndId, name: &str, options: RegisterOptions) -> RegistrationId {
-    let request = ask_register(sim, id, name, options);
-    match sim.events().as_slice() {
-        [(whom, ClientEvent::Registered { request: answered, registration })] => {
-            assert_eq!((*whom, *answered), (id, request));
-            *registration
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-fn register(sim: &mut Sim, id: EndId, name: &str) -> RegistrationId {
-    register_with(sim, id, name, RegisterOptions::default())
-}
-
-fn call_with(sim: &mut Sim, id: EndId, name: &str, options: CallOptions, n: u64) -> RequestId {
-    sim.act(id, |client, now| client.call(now, procedure(name), options, number(n))).expect("joined")
-}
-
-fn call(sim: &mut Sim, id: EndId, name: &str, n: u64) -> RequestId {
-    call_with(sim, id, name, CallOptions::default(), n)
-}
-
-/// The one invocation that arrives.
-fn invocation(sim: &mut Sim) -> (EndId, RequestId, InvocationDetails) {
-    match sim.events().as_slice() {
-        [(id, ClientEvent::Invocation { request, details, .. })] => (*id, *request, details.clone()),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn answer(sim: &mut Sim, id: EndId, invocation: RequestId, n: u64) {
-    sim.act(id, |client, _| client.yield_result(invocation, YieldOptions::default(), number(n))).expect("open");
-}
-
-/// The one answer that arrives: a result or an error.
-fn outcome(sim: &mut Sim, id: EndId, request: RequestId) -> Result<u64, Uri> {
-    match sim.events().as_slice() {
-        [(whom, event)] if event.answers() == Some(request) => {
-            assert_eq!(*whom, id);
-            match event {
-                ClientEvent::Result { payload, .. } => Ok(value(payload)),
-                ClientEvent::Failed { error, .. } => Err(error.clone()),
-                other => panic!("{other:?}"),
-            }
-        }
-        other => panic!("{other:?}"),
-    }
-}
 
 #[test]
 fn a_call_reaches_its_callee_and_its_result_the_caller() {
@@ -234,12 +166,6 @@ fn results_may_come_in_parts() {
     assert_eq!(results, [(request, true, 0), (request, true, 1), (request, false, 2)]);
 }
 
-/// A callee that can not be interrupted.
-fn plain_callee() -> ClientConfig {
-    let roles = ClientRoles { callee: Some(Features::NONE), ..ClientRoles::default() };
-    ClientConfig { roles, ..ClientConfig::anonymous(REALM) }
-}
-
 #[test]
 fn a_call_can_be_canceled_in_three_ways() {
     for (mode, told_at_once, interrupted) in [
@@ -278,8 +204,7 @@ fn a_call_can_be_canceled_in_three_ways() {
 #[test]
 fn a_callee_that_can_not_be_interrupted_is_not() {
     let (mut sim, [caller]) = Sim::joined(1, [WIRE]);
-    let callee = sim.client(plain_callee(), WIRE);
-    sim.events();
+    let callee = callee_with(&mut sim, Features::NONE);
     register(&mut sim, callee, "sleep");
     for mode in [CancelMode::Skip, CancelMode::Kill, CancelMode::KillNoWait] {
         let request = call(&mut sim, caller, "sleep", 1);

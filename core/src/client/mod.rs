@@ -69,7 +69,7 @@ enum State {
         opening: Box<Opening>,
     },
     /// WELCOME was received.
-    Open(Session),
+    Open(Box<Session>),
 }
 
 /// Whose move it is in a handshake.
@@ -172,7 +172,7 @@ impl Client {
             State::Joining { deadline, .. } if *deadline <= now => {
                 self.break_off(now, error::TIMEOUT, "the handshake took too long".to_owned());
             }
-            State::Open(Session { leaving: Some(deadline), .. }) if *deadline <= now => {
+            State::Open(session) if session.leaving.is_some_and(|deadline| deadline <= now) => {
                 self.end(now, ClientEvent::Lost);
                 self.outputs.push_back(ClientOutput::Close);
             }
@@ -468,7 +468,7 @@ impl Client {
                     return self.break_off(now, why.reason, why.message.to_owned());
                 }
                 self.outputs.push_back(ClientOutput::Event(ClientEvent::Joined(Box::new(welcome.clone()))));
-                self.state = State::Open(Session::new(welcome));
+                self.state = State::Open(Box::new(Session::new(welcome)));
             }
             (Step::Router, Message::Challenge(challenge)) => self.challenged(now, challenge),
             (_, message) => {
