@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Runs real WAMP clients against wampd: Autobahn|Python, Autobahn|JS and wampy.
+"""Runs real WAMP clients against wampd: Autobahn|Python, Autobahn|JS, wampy, and a browser.
 
     cargo build --release -p wampd && tests/interop/run.py target/release/wampd
 
 Starts one wampd with the example adapters/router/examples/wampcra-function and one with tests/interop/node, both on
-free ports of the loopback interface, and runs the programs of python/, python/cases/ and js/ against them. With names
-after the binary it runs only the cases whose names contain one of them.
+free ports of the loopback interface, and runs the programs of python/, python/cases/ and js/ against them. Chromium opens
+the page of the example. With names after the binary it runs only the cases whose names contain one of them.
 
 The clients are installed at the versions of requirements.txt and package-lock.json into target/interop. Where python3's
-venv, node or npm are missing their cases are skipped and reported so; with CI=true or WAMPD_INTEROP=required a missing
+venv, node, npm or Chromium (in the path, or $CHROMIUM) are missing their cases are skipped and reported so; with CI=true or WAMPD_INTEROP=required a missing
 tool is a failure. The last line is "N passed, N failed" (", N skipped" where there were any), and the exit status is 0
 only if nothing failed.
 """
@@ -61,6 +61,7 @@ def main():
     report = Report(wanted)
     python = report.tool("Autobahn|Python", prepare_python)
     js = report.tool("Autobahn|JS and wampy", prepare_js)
+    chromium = report.tool("Chromium", find_chromium)
     with tempfile.TemporaryDirectory(prefix="wampd-interop-") as folder:
         folder = Path(folder)
         with Node.scenario(wampd, folder / "scenario") as scenario, Node.interop(wampd, folder / "interop") as interop:
@@ -75,6 +76,8 @@ def main():
                     scenario_cases(python, scenario, report)
                     if js:
                         js_cases(js, environment, report)
+                    if js and chromium:
+                        page_cases(js, chromium, scenario, report)
                 python_cases(python, environment, report)
                 report.case("shutdown", lambda: shutdown(python, interop, environment))
             report.case("the scenario's node stops cleanly", scenario.stop)
@@ -144,6 +147,20 @@ def js_cases(js, environment, report):
         for serializer in ("json", "cbor", "msgpack"):
             command = ["node", str(js / (library + ".mjs")), serializer]
             report.case("{}, {}".format(library + ".mjs", serializer), lambda: succeed(command, environment, cwd=js))
+
+
+def page_cases(js, chromium, node, report):
+    """The page of the example, first with its own client, then with the Autobahn|JS that it finds beside it."""
+    command = ["node", str(js / "page.mjs"), "http://127.0.0.1:{}/".format(node.addresses["ws"])]
+    environment = {"CHROMIUM": chromium}
+
+    def with_autobahn():
+        bundle = node.folder / "web/autobahn.min.js"
+        shutil.copy(js / "node_modules/autobahn-browser/autobahn.min.js", bundle)
+        succeed([*command, "autobahn"], environment, cwd=js)
+
+    report.case("page in Chromium, its own client", lambda: succeed([*command, "own"], environment, cwd=js))
+    report.case("page in Chromium, Autobahn|JS", with_autobahn)
 
 
 def shutdown(python, node, environment):
@@ -450,6 +467,13 @@ def prepare_js():
         install(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=folder)
         stamp.write()
     return folder
+
+
+def find_chromium():
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        raise Missing("neither $CHROMIUM nor chromium in the path")
+    return chromium
 
 
 class stamped:

@@ -15,10 +15,10 @@ export const VALUES = [
 ];
 
 // The promise, unless it takes too long.
-export function within(promise, what) {
+export function within(promise, what, patience = PATIENCE) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: no answer in ${PATIENCE} ms`)), PATIENCE);
+    timer = setTimeout(() => reject(new Error(`${what}: no answer in ${patience} ms`)), patience);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
