@@ -3,8 +3,7 @@
 
 use core::time::Duration;
 use wampd_core::auth::ChannelBinding;
-use wampd_core::auth::ScramCredential;
-use wampd_core::auth::scram::{ClientExchange, Dialect, Kdf};
+use wampd_core::auth::scram::{ClientExchange, Dialect};
 use wampd_core::client::{ClientConfig, ClientEvent, ClientLimits, Credential, Side};
 use wampd_core::message::{
     Authenticate, ChallengeMessage, ClientRoles, Features, Hello, HelloDetails, Message, Welcome,
@@ -31,7 +30,7 @@ fn router_of_joe() -> Answerer {
         };
         let credential = match authid.as_deref() {
             Some("joe") => scram_credential(dialect),
-            other => ScramCredential::mock(&[7; 32], other.unwrap_or_default(), Kdf::Pbkdf2 { iterations: 2 }),
+            other => scram_credential(dialect).imitate(&[7; 32], other.unwrap_or_default()),
         };
         AuthVerdict::Challenge(Challenge::Scram {
             dialect,

@@ -172,7 +172,7 @@ fn a_function_decides_who_a_client_is() {
                     iterations: 10,
                     keylen: 32,
                 }),
-                ticket: None,
+                ..FunctionGrant::default()
             }),
             Some("root") => {
                 let role = Some("trusted".to_owned());

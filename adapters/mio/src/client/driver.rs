@@ -16,6 +16,7 @@ use wampd_core::{
 use wampd_wire::{Encoding, Incoming};
 
 use super::{Aborted, ClientWaker, End, Error, Failure, Lost, Options, link::Link};
+use crate::clock::SystemRng;
 
 /// The protocol, the socket, and what waits between them and the application.
 pub(super) struct Driver {
@@ -66,7 +67,7 @@ impl Driver {
     /// Over an open link; begins to join.
     pub(super) fn new(link: Link, encoding: Encoding, config: ClientConfig, options: &Options) -> Self {
         let mut driver = Self {
-            core: Client::new(config),
+            core: Client::with_rng(config, Box::new(SystemRng::new())),
             link,
             encoding,
             decode: options.decode,

@@ -2,10 +2,18 @@
 
 use super::function::Login;
 use super::grant::{FunctionError, FunctionGrant};
-use crate::config::{AnonymousPrincipal, AuthConfig, CraUser, DynamicAuth, FunctionAuth, Provider, Secret};
+use crate::config::{
+    AnonymousPrincipal, AuthConfig, CraUser, CryptosignPrincipals, DynamicAuth, FunctionAuth, Provider, ScramUser,
+    Secret,
+};
 use core::fmt;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use wampd_core::auth::{ANONYMOUS, CraSecret, TICKET, TicketDigest, WAMPCRA, cra};
+use std::sync::Arc;
+use wampd_core::auth::cryptosign::{CryptosignRequest, PublicKey, SecretKey};
+use wampd_core::auth::scram::{Dialect, prepare_authid};
+use wampd_core::auth::{ANONYMOUS, CRYPTOSIGN, CraSecret, TICKET, TicketDigest, WAMPCRA, cra};
 use wampd_core::router::{AuthRequest, AuthStep, AuthVerdict, Challenge, Identity};
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::{Dict, Value};
@@ -28,6 +36,8 @@ const STATE_ROLE: &str = "authrole";
 pub struct Answerer {
     /// What challenges to users that do not exist are made from: the same for the same name, and secret.
     seed: [u8; 32],
+    /// A key that nobody can sign for.
+    nobodys_key: PublicKey,
 }
 
 impl fmt::Debug for Answerer {
@@ -65,16 +75,27 @@ enum Method {
     Anonymous,
     Ticket,
     Cra,
+    Scram(Dialect),
+    Cryptosign,
 }
 
 impl Method {
-    const ALL: [Self; 3] = [Self::Anonymous, Self::Ticket, Self::Cra];
+    const ALL: [Self; 6] = [
+        Self::Anonymous,
+        Self::Ticket,
+        Self::Cra,
+        Self::Scram(Dialect::WampScram),
+        Self::Scram(Dialect::Crossbar),
+        Self::Cryptosign,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Anonymous => ANONYMOUS,
             Self::Ticket => TICKET,
             Self::Cra => WAMPCRA,
+            Self::Scram(dialect) => dialect.method(),
+            Self::Cryptosign => CRYPTOSIGN,
         }
     }
 
@@ -83,14 +104,18 @@ impl Method {
             Self::Anonymous => auth.anonymous.is_some(),
             Self::Ticket => auth.ticket.is_some(),
             Self::Cra => auth.wampcra.is_some(),
+            Self::Scram(Dialect::WampScram) => auth.wamp_scram.is_some(),
+            Self::Scram(Dialect::Crossbar) => auth.scram.is_some(),
+            Self::Cryptosign => auth.cryptosign.is_some(),
         }
     }
 }
 
 impl Answerer {
     /// An answerer with random bytes that nobody else knows.
-    pub const fn new(seed: [u8; 32]) -> Self {
-        Self { seed }
+    pub fn new(seed: [u8; 32]) -> Self {
+        let nobody = Sha256::new().chain_update(b"nobody").chain_update(seed).finalize();
+        Self { seed, nobodys_key: SecretKey::from_bytes(&nobody.into()).public() }
     }
 
     /// What to do about a question of a peer on a transport with this `auth`.
@@ -111,6 +136,16 @@ impl Answerer {
                     },
                     Method::Cra => hello
                         .ask(request, auth.wampcra.as_ref(), |request, users| self.static_user(request, &hello, users)),
+                    Method::Scram(dialect) => {
+                        let provider = match dialect {
+                            Dialect::WampScram => auth.wamp_scram.as_ref(),
+                            Dialect::Crossbar => auth.scram.as_ref(),
+                        };
+                        hello.ask(request, provider, |request, users| self.static_user(request, &hello, users))
+                    }
+                    Method::Cryptosign => hello.ask(request, auth.cryptosign.as_ref(), |request, principals| {
+                        self.principal(request, &hello, principals)
+                    }),
                 }
             }
             AuthStep::Response { method, authid, signature, state, .. } if method == TICKET => {
@@ -137,7 +172,12 @@ impl Answerer {
             authprovider: STATIC.to_owned(),
             authextra: Dict::new(),
         };
-        if let Some(user) = users.get(authid) {
+        let name = match hello.method {
+            // A name with forbidden characters is found by nobody, and the challenge fails.
+            Method::Scram(_) => prepare_authid(authid).unwrap_or(Cow::Borrowed(authid)),
+            _ => Cow::Borrowed(authid),
+        };
+        if let Some(user) = users.get(&*name) {
             return Answer::Verdict(AuthVerdict::Challenge(user.challenge(identity(user.role()))));
         }
         // Resembles the same user each time; looking for it takes no longer with more users.
@@ -149,6 +189,44 @@ impl Answerer {
         let salt = cra::sign(&self.seed, &format!("salt {authid}"));
         let secret = cra::sign(&self.seed, &format!("secret {authid}"));
         Answer::Verdict(AuthVerdict::Challenge(like.imitate(identity(like.role()), secret, salt)))
+    }
+
+    /// A principal of the configuration; who is none, or shows a key that is not the principal's, is challenged all the
+    /// same, and in vain.
+    fn principal(&self, request: &AuthRequest, hello: &Hello<'_>, principals: &CryptosignPrincipals) -> Answer {
+        let shown = match CryptosignRequest::read(hello.extra) {
+            Ok(asked) => asked.pubkey,
+            Err(error) => return deny(error::AUTHENTICATION_FAILED, error.as_str()),
+        };
+        let named = hello.authid.as_deref().filter(|authid| !authid.is_empty());
+        let authid = match (named, shown) {
+            (Some(authid), _) => authid.to_owned(),
+            (None, Some(key)) => match principals.by_key.get(key.as_bytes()) {
+                Some(Some(owner)) => owner.clone(),
+                Some(None) => return deny(error::NO_SUCH_PRINCIPAL, "several principals have this key: say which one"),
+                None => key.to_hex(),
+            },
+            (None, None) => return deny(error::NO_SUCH_PRINCIPAL, "cryptosign needs an authid or a pubkey"),
+        };
+        let known = principals.by_authid.get(&authid);
+        let key = known.and_then(|known| match (shown, known.authorized_keys.as_slice()) {
+            (Some(shown), keys) => keys.contains(&shown).then_some(shown),
+            (None, [only]) => Some(*only),
+            (None, _) => None,
+        });
+        let Some(like) = known.or_else(|| principals.by_authid.values().next()) else {
+            return deny(error::NO_SUCH_PRINCIPAL, "there are no principals");
+        };
+        let grant = Identity {
+            realm: like.realm.clone().or_else(|| request.realm.clone()).unwrap_or_default(),
+            authid,
+            authrole: like.role.clone(),
+            authmethod: CRYPTOSIGN.to_owned(),
+            authprovider: STATIC.to_owned(),
+            authextra: Dict::new(),
+        };
+        let key = key.unwrap_or(self.nobodys_key);
+        Answer::Verdict(AuthVerdict::Challenge(Challenge::Cryptosign { key, grant }))
     }
 }
 
@@ -179,6 +257,21 @@ impl User for CraUser {
             }
         };
         Challenge::Cra { secret, grant }
+    }
+}
+
+impl User for ScramUser {
+    fn role(&self) -> &str {
+        &self.role
+    }
+
+    fn challenge(&self, grant: Identity) -> Challenge {
+        Challenge::Scram { dialect: self.dialect, credential: self.credential.clone(), grant }
+    }
+
+    fn imitate(&self, grant: Identity, secret: String, _: String) -> Challenge {
+        let credential = Arc::new(self.credential.imitate(secret.as_bytes(), &grant.authid));
+        Challenge::Scram { dialect: self.dialect, credential, grant }
     }
 }
 
@@ -303,7 +396,10 @@ impl Hello<'_> {
         // Nobody has proved to be who an anonymous client says it is.
         let authid = match self.method {
             Method::Anonymous => Some(anonymous_authid(request)),
-            Method::Ticket | Method::Cra => self.authid.clone(),
+            Method::Cryptosign if self.authid.is_none() => {
+                self.extra.get("pubkey").and_then(Value::as_str).map(str::to_owned)
+            }
+            Method::Ticket | Method::Cra | Method::Scram(_) | Method::Cryptosign => self.authid.clone(),
         };
         let (method, realm, ticket) = (self.method, request.realm.clone(), ticket.map(Secret::new));
         Pending { method, provider, default_role, realm, authid, ticket }
@@ -329,17 +425,34 @@ impl Pending {
         };
         let (authmethod, authprovider) = (self.method.name().to_owned(), self.provider.to_owned());
         let identity = Identity { realm, authid, authrole, authmethod, authprovider, authextra: grant.extra };
-        match (self.method, grant.cra, grant.ticket, self.ticket) {
-            (Method::Cra, Some(secret), ..) => {
-                AuthVerdict::Challenge(Challenge::Cra { secret: secret.into_derived(), grant: identity })
-            }
-            (Method::Cra, None, ..) => denied(error::AUTHENTICATION_FAILED, "the authenticator gave no secret"),
-            (Method::Ticket, _, Some(wanted), shown)
-                if !shown.as_ref().is_some_and(|shown| wanted.matches(shown.reveal())) =>
-            {
-                denied(error::NOT_AUTHORIZED, "ticket in WAMP-Ticket authentication is invalid")
-            }
-            (Method::Ticket | Method::Anonymous, ..) => AuthVerdict::Welcome(identity),
+        let failed = |message| denied(error::AUTHENTICATION_FAILED, message);
+        match self.method {
+            Method::Anonymous => AuthVerdict::Welcome(identity),
+            Method::Ticket => match (grant.ticket, self.ticket) {
+                (Some(wanted), shown) if !shown.as_ref().is_some_and(|shown| wanted.matches(shown.reveal())) => {
+                    denied(error::NOT_AUTHORIZED, "ticket in WAMP-Ticket authentication is invalid")
+                }
+                _ => AuthVerdict::Welcome(identity),
+            },
+            Method::Cra => match grant.cra {
+                Some(secret) => {
+                    AuthVerdict::Challenge(Challenge::Cra { secret: secret.into_derived(), grant: identity })
+                }
+                None => failed("the authenticator gave no secret"),
+            },
+            Method::Scram(dialect) => match grant.scram.map(|secret| secret.credential(dialect)) {
+                Some(Ok(credential)) => AuthVerdict::Challenge(Challenge::Scram {
+                    dialect,
+                    credential: Arc::new(credential),
+                    grant: identity,
+                }),
+                Some(Err(_)) => failed("the authenticator gave keys that can not be used"),
+                None => failed("the authenticator gave no keys"),
+            },
+            Method::Cryptosign => match grant.pubkey {
+                Some(key) => AuthVerdict::Challenge(Challenge::Cryptosign { key, grant: identity }),
+                None => failed("the authenticator gave no pubkey"),
+            },
         }
     }
 

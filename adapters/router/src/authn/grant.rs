@@ -1,7 +1,10 @@
 //! What a function authenticator answers, whether a script or a Rust closure gave the answer.
 
 use super::credentials::CraMembers;
+use super::scram::{ScramMembers, ScramSecret};
 use core::fmt;
+use std::collections::BTreeMap;
+use wampd_core::auth::cryptosign::PublicKey;
 use wampd_core::auth::{CraSecret, TicketDigest};
 use wampd_core::uri::{Uri, UriRule};
 use wampd_core::value::{Dict, Value};
@@ -24,6 +27,11 @@ pub struct FunctionGrant {
     /// Key `ticket`: what the client must show with ticket authentication. Without it the function has checked
     /// `details.ticket` itself.
     pub ticket: Option<TicketDigest>,
+    /// Keys `kdf`, `iterations`, `memory`, `salt`, and `stored-key` and `server-key` or `password`: what the client must
+    /// prove with SCRAM.
+    pub scram: Option<ScramSecret>,
+    /// Key `pubkey`: what the client must sign with, with cryptosign.
+    pub pubkey: Option<PublicKey>,
 }
 
 /// Why a function authenticator did not grant anything.
@@ -79,8 +87,7 @@ impl FunctionGrant {
     }
 
     fn from_dict(dict: Dict) -> Result<Self, FunctionError> {
-        let mut grant = Self::default();
-        let (mut secret, mut password, mut salt, mut iterations, mut keylen) = (None, None, None, None, None);
+        let (mut grant, mut secret) = (Self::default(), Members::default());
         for (key, value) in dict {
             match key.as_str() {
                 "role" => grant.role = Some(text(&key, value)?),
@@ -91,25 +98,78 @@ impl FunctionGrant {
                 "authid" => grant.authid = Some(text(&key, value)?),
                 "extra" => grant.extra = dictionary(&key, value)?,
                 "ticket" => grant.ticket = Some(TicketDigest::of(&text(&key, value)?)),
-                "secret" => secret = Some(text(&key, value)?),
-                "password" => password = Some(text(&key, value)?),
-                "salt" => salt = Some(text(&key, value)?),
-                "iterations" => iterations = Some(count(&key, &value)?),
-                "keylen" => keylen = Some(count(&key, &value)?),
-                _ => return Err(invalid(format!("unknown key {key:?}"))),
+                "pubkey" => {
+                    let key = PublicKey::from_hex(&text(&key, value)?);
+                    grant.pubkey = Some(key.map_err(|error| invalid(format!("pubkey: {error}")))?);
+                }
+                _ => secret.take(&key, value)?,
             }
         }
-        let members = CraMembers {
-            secret: secret.as_deref(),
-            password: password.as_deref(),
-            salt: salt.as_deref(),
-            iterations,
-            keylen,
-        };
-        if !members.is_empty() {
-            grant.cra = Some(members.secret().map_err(|error| invalid(error.to_string()))?);
+        if secret.is_scram() {
+            grant.scram = Some(secret.scram().secret().map_err(|error| invalid(error.to_string()))?);
+        } else if !secret.cra().is_empty() {
+            grant.cra = Some(secret.cra().secret().map_err(|error| invalid(error.to_string()))?);
         }
         Ok(grant)
+    }
+}
+
+/// The members that describe a secret; what they mean together depends on which are there.
+#[derive(Default)]
+struct Members {
+    texts: BTreeMap<&'static str, String>,
+    numbers: BTreeMap<&'static str, u64>,
+}
+
+impl Members {
+    const TEXTS: [&'static str; 6] = ["secret", "password", "salt", "kdf", "stored-key", "server-key"];
+    const NUMBERS: [&'static str; 3] = ["iterations", "keylen", "memory"];
+
+    fn take(&mut self, key: &str, value: Value) -> Result<(), FunctionError> {
+        let known = |names: &[&'static str]| names.iter().find(|name| **name == key).copied();
+        match (known(&Self::TEXTS), known(&Self::NUMBERS)) {
+            (Some(name), _) => drop(self.texts.insert(name, text(key, value)?)),
+            // The memory of a function that takes none.
+            (None, Some("memory")) if value == Value::Null => {}
+            (None, Some(name)) => drop(self.numbers.insert(name, count(key, &value)?)),
+            (None, None) => return Err(invalid(format!("unknown key {key:?}"))),
+        }
+        Ok(())
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.texts.get(name).map(String::as_str)
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.numbers.get(name).copied()
+    }
+
+    fn is_scram(&self) -> bool {
+        let keys = ["kdf", "stored-key", "server-key"];
+        keys.iter().any(|key| self.texts.contains_key(key)) || self.numbers.contains_key("memory")
+    }
+
+    fn cra(&self) -> CraMembers<'_> {
+        CraMembers {
+            secret: self.text("secret"),
+            password: self.text("password"),
+            salt: self.text("salt"),
+            iterations: self.number("iterations"),
+            keylen: self.number("keylen"),
+        }
+    }
+
+    fn scram(&self) -> ScramMembers<'_> {
+        ScramMembers {
+            kdf: self.text("kdf"),
+            iterations: self.number("iterations"),
+            memory: self.number("memory"),
+            salt: self.text("salt"),
+            stored_key: self.text("stored-key"),
+            server_key: self.text("server-key"),
+            password: self.text("password"),
+        }
     }
 }
 

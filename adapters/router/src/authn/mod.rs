@@ -4,4 +4,5 @@ pub mod answerer;
 pub mod credentials;
 pub mod function;
 pub mod grant;
+pub mod scram;
 pub mod script;

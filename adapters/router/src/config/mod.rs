@@ -29,7 +29,10 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{AnonymousPrincipal, AuthConfig, CraUser, DynamicAuth, FunctionAuth, Provider, TicketPrincipal};
+pub use auth::{
+    AnonymousPrincipal, AuthConfig, CraUser, CryptosignPrincipal, CryptosignPrincipals, DynamicAuth, FunctionAuth,
+    Provider, ScramUser, TicketPrincipal,
+};
 pub use authorizer::{Authorizer, FunctionAuthz};
 pub use endpoint::Endpoint;
 pub use limits::{LimitDoc, NodeLimits, limit_docs};

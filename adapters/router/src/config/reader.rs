@@ -91,6 +91,10 @@ impl<'t> Item<'t> {
         Self { node, place: Place { path: String::new(), position: node.position } }
     }
 
+    pub(super) const fn is_null(&self) -> bool {
+        matches!(self.node.kind, Kind::Null)
+    }
+
     fn mismatch(&self, cx: &mut Context<'_>, wanted: &str) {
         let hint = match (&self.node.kind, wanted) {
             (Kind::Text(text), "a boolean") if ["yes", "on", "y"].contains(&text.to_lowercase().as_str()) => {

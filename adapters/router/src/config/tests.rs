@@ -191,7 +191,7 @@ fn everything_wrong_is_reported_at_once() {
           "type": "web",
           "endpoint": {"type": "tcp", "port": 65536, "tls": {}},
           "paths": {
-            "ws": {"type": "websocket", "auth": {"scram": {}}, "serializers": ["ubjson"], "optionz": {}},
+            "ws": {"type": "websocket", "auth": {"cryptosign-proxy": {}}, "serializers": ["ubjson"], "optionz": {}},
             "lp": {"type": "longpoll"},
             "a/b": {"type": "static", "directory": "."}
           }
@@ -229,14 +229,14 @@ fn everything_wrong_is_reported_at_once() {
                  TLS is future work)"
             ),
             format!(
-                "node:18:50: error: {web}.paths.ws.auth.scram: not supported (use wampcra with salted users; \
-                 WAMP-SCRAM is future work)"
+                "node:18:50: error: {web}.paths.ws.auth.cryptosign-proxy: not supported (remove it: there are no \
+                 proxies to trust)"
             ),
             format!(
-                "node:18:80: error: {web}.paths.ws.serializers[0]: serializer ubjson is not supported (remove it: \
+                "node:18:91: error: {web}.paths.ws.serializers[0]: serializer ubjson is not supported (remove it: \
                  clients also offer cbor, msgpack or json)"
             ),
-            format!("node:18:91: error: {web}.paths.ws.optionz: unknown key (did you mean \"options\"?)"),
+            format!("node:18:102: error: {web}.paths.ws.optionz: unknown key (did you mean \"options\"?)"),
             format!(
                 "node:19:20: error: {web}.paths.lp.type: path services of type longpoll are not supported (let the \
                  client use WebSocket; long-poll is future work)"
@@ -389,6 +389,42 @@ fn static_users() {
     assert_eq!(users["joe"].secret, CraSecret::Plain("secret2".to_owned()));
     assert_eq!((users["joe"].role.as_str(), users["peter"].role.as_str()), ("user", "guest"));
     assert_eq!(users["peter"].secret, users["paul"].secret, "a password is derived when loaded");
+}
+
+#[test]
+fn scram_and_cryptosign_are_checked() {
+    let found = |auth: &str| errors(&node_with(r#"[{"name": "a"}]"#, auth));
+    let scram = |user: &str| {
+        let auth = format!(r#"{{"scram": {{"type": "static", "default-role": "a", "principals": {{"u": {user}}}}}}}"#);
+        found(&auth)
+    };
+    let salt = r#""salt": "00112233445566778899aabbccddeeff""#;
+    for (user, says) in [
+        ("{}", "the key \"kdf\" is missing"),
+        (r#"{"kdf": "bcrypt", "iterations": 1, "salt": "00"}"#, "argon2id-13 or pbkdf2"),
+        (r#"{"kdf": "pbkdf2", "iterations": 0, "salt": "00"}"#, "iterations: 0 is out of range"),
+        (r#"{"kdf": "pbkdf2", "iterations": 1, "salt": "salt123", "password": "x"}"#, "salt is not what it should be"),
+        (&format!(r#"{{"kdf": "pbkdf2", "iterations": 1, {salt}, "stored-key": "00"}}"#), "64 hexadecimal digits"),
+        (&format!(r#"{{"kdf": "argon2id-13", "iterations": 1, {salt}, "password": "x"}}"#), "impossible cost"),
+    ] {
+        let found = scram(user);
+        assert!(found.len() == 1 && found[0].contains(says), "{found:#?}");
+    }
+    let cryptosign = |principals: &str| {
+        let auth = format!(r#"{{"cryptosign": {{"type": "static", "principals": {principals}}}}}"#);
+        found(&auth)
+    };
+    for (principals, says) in [
+        (r#"{"u": {"role": "a", "authorized_keys": []}}"#, "no key, so nobody could join"),
+        (r#"{"u": {"role": "a"}}"#, "the key \"authorized_keys\" is missing"),
+    ] {
+        let found = cryptosign(principals);
+        assert!(found.len() == 1 && found[0].contains(says), "{found:#?}");
+    }
+    let weak = r#"{"u": {"role": "a", "authorized_keys": ["0100000000000000000000000000000000000000000000000000000000000000"]}}"#;
+    assert!(cryptosign(weak).iter().any(|line| line.contains("not a usable Ed25519 key")));
+    let trustroots = r#"{"cryptosign": {"type": "static", "trustroots": {}}}"#;
+    assert!(found(trustroots).iter().any(|line| line.contains("certificates of WAMP are not read")));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::services::{Call, CallFailed, Services};
 use crate::authn::answerer::{Answer, Answerer, Pending};
 use crate::authn::function::{Login, Reply};
 use crate::authn::grant::{FunctionError, FunctionGrant};
+use crate::authn::scram::ScramSecret;
 use crate::config::{AuthConfig, Authorizers, DynamicAuth, FunctionAuth, Route, Routes};
 use crate::log::Log;
 use core::time::Duration;
@@ -161,7 +162,9 @@ impl NodeHost {
         }
         match answer {
             // A key may have to be derived from a password.
-            Ok(FunctionGrant { cra: Some(_), .. }) => {
+            Ok(
+                FunctionGrant { cra: Some(_), .. } | FunctionGrant { scram: Some(ScramSecret::Password { .. }), .. },
+            ) => {
                 let server = cx.handle().clone();
                 self.functions.run(patience, move || server.decide(id, pending.verdict(answer)));
             }

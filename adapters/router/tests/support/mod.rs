@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "a module of several tests, each of which uses a part of it")]
 
+pub mod authenticator;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -17,7 +19,8 @@ use wampd_mio::client::{Client, ConnectError, Options, Url};
 use wampd_mio::{Endpoint, ServerHandle};
 
 /// The secrets that tests use: they must not be in any log.
-const SECRETS: [&str; 4] = ["secret-of-joe", "secret-of-ann", "prq7+YkJ1/KlW1X0YczMHw==", "ticket-of-tim"];
+const SECRETS: [&str; 5] =
+    ["password-of-joe", "secret-of-joe", "secret-of-ann", "prq7+YkJ1/KlW1X0YczMHw==", "ticket-of-tim"];
 
 /// Somewhere to log to.
 #[derive(Clone, Default)]
@@ -64,6 +67,9 @@ impl TestNode {
             match method {
                 "anonymous" => ws.auth.anonymous = Some(Provider::Function(function)),
                 "ticket" => ws.auth.ticket = Some(Provider::Function(function)),
+                "scram" => ws.auth.scram = Some(Provider::Function(function)),
+                "wamp-scram" => ws.auth.wamp_scram = Some(Provider::Function(function)),
+                "cryptosign" => ws.auth.cryptosign = Some(Provider::Function(function)),
                 _ => ws.auth.wampcra = Some(Provider::Function(function)),
             }
         })

@@ -77,15 +77,15 @@ impl ScramCredential {
         Ok(Self { salt, kdf, stored_key, server_key })
     }
 
-    /// What stands in for a user who does not exist: a challenge made with it looks like any other and is always the
-    /// same for an authid, and no answer to it is right.
+    /// What stands in for a user who does not exist: a challenge made with it looks like one to this user and is always
+    /// the same for an authid, and no answer to it is right.
     ///
     /// `secret` must be random, and nobody's but the router's.
     #[must_use]
-    pub fn mock(secret: &[u8; 32], authid: &str, kdf: Kdf) -> Self {
+    pub fn imitate(&self, secret: &[u8], authid: &str) -> Self {
         let part = |label: &str| mac(secret, &[label.as_bytes(), &[0], authid.as_bytes()]);
-        let salt = part("scram salt")[..NONCE_LEN].to_vec();
-        Self { salt, kdf, stored_key: part("scram stored key"), server_key: part("scram server key") }
+        let salt = part("scram salt").into_iter().cycle().take(self.salt.len()).collect();
+        Self { salt, kdf: self.kdf, stored_key: part("scram stored key"), server_key: part("scram server key") }
     }
 
     /// The salt.
