@@ -4,7 +4,7 @@
 //! twice, ABORT is followed by Close at once, and [`Output::InputReady`] tells the truth.
 
 use crate::books::Books;
-use crate::rng::Pcg;
+use crate::rng::{BeginningWith, Pcg};
 use crate::sim::BEGINNING;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,10 +86,10 @@ struct Place {
 }
 
 impl Driver {
-    /// A router with so many free slots.
-    pub fn new(seed: u64, config: RouterConfig, slots: usize) -> Self {
+    /// A router with so many free slots. `key` is the key of its hash maps, which nobody may notice.
+    pub fn new(seed: u64, key: u64, config: RouterConfig, slots: usize) -> Self {
         let now = Instant::ZERO;
-        let router = Router::new(config, now, BEGINNING, Box::new(Pcg::new(seed)));
+        let router = Router::new(config, now, BEGINNING, Box::new(BeginningWith::new(key, Pcg::new(seed))));
         let slots = core::iter::repeat_with(Place::default).take(slots).collect();
         Self { now, router, slots, slot_of: BTreeMap::new(), seen: Vec::new() }
     }

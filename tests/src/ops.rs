@@ -10,6 +10,7 @@ use crate::config::{ANYTHING, founding_realm};
 use crate::driver::{Driver, Input, Seen, Slot};
 use crate::handshake::sign;
 use crate::meta::PROCEDURES;
+use crate::rng::Pcg;
 use core::time::Duration;
 use std::collections::VecDeque;
 use wampd_core::id::{RegistrationId, RequestId, SubscriptionId};
@@ -198,15 +199,68 @@ pub const URIS: &[&str] = &[
 ///
 /// # Panics
 /// The router broke a promise.
-pub fn play(data: &[u8], mut observe: impl FnMut(&Driver, &Input, &[Seen])) -> RouterStats {
+pub fn play(data: &[u8], observe: impl FnMut(&Driver, &Input, &[Seen])) -> RouterStats {
+    play_with_hash_key(data, 0, observe)
+}
+
+/// As [`play`], with hash maps of this key in the router.
+///
+/// # Panics
+/// The router broke a promise.
+pub fn play_with_hash_key(data: &[u8], key: u64, mut observe: impl FnMut(&Driver, &Input, &[Seen])) -> RouterStats {
     let (&choice, data) = data.split_first().unwrap_or((&0, &[]));
-    let mut play = Play::new(choice, &mut observe);
+    let mut play = Play::new(choice, key, &mut observe);
     let (ops, _) = data.as_chunks::<4>();
     for op in ops {
         play.perform(Op::read(*op));
     }
     play.finish();
     play.driver.router.stats()
+}
+
+/// Random operations that [`play`] can read, such that sessions live long enough for something to happen.
+pub fn random(seed: u64) -> Vec<u8> {
+    use Kind::*;
+    let mut rng = Pcg::new(seed);
+    // One world in four is about joining; in the others sessions live long enough for something to happen.
+    let usual: &[Kind] = if seed.is_multiple_of(4) {
+        &[Open, Hello, Hello, Decide, Decide, Authenticate, Authenticate, Goodbye, Wait]
+    } else {
+        &[
+            Subscribe,
+            Publish,
+            Publish,
+            Register,
+            Register,
+            Call,
+            Call,
+            Call,
+            Call,
+            Yield,
+            Yield,
+            Yield,
+            Error,
+            Cancel,
+            Wait,
+            DecideAction,
+            DecideAction,
+            Unsubscribe,
+            Unregister,
+            Join,
+            Join,
+        ]
+    };
+    let mut byte = |bound: usize| rng.index(bound) as u8;
+    let mut data = vec![byte(256)];
+    for _ in 0..byte(256) {
+        let any = byte(15) == 0;
+        let kinds = if any { Kind::ALL } else { usual };
+        let kind = kinds[usize::from(byte(kinds.len()))];
+        // Mostly few URIs, so that those who publish and call meet those who subscribe and register.
+        let what = if any || kind == Meta { byte(256) } else { byte(3) + 16 * byte(16) * byte(2) };
+        data.extend(Op::new(kind, byte(SLOTS), what, byte(256)).bytes());
+    }
+    data
 }
 
 struct Play<'a> {
@@ -225,8 +279,8 @@ struct Play<'a> {
 const REMEMBERED: usize = 8;
 
 impl<'a> Play<'a> {
-    fn new(choice: u8, observe: &'a mut dyn FnMut(&Driver, &Input, &[Seen])) -> Self {
-        let driver = Driver::new(u64::from(choice >> 2), config(choice), SLOTS);
+    fn new(choice: u8, key: u64, observe: &'a mut dyn FnMut(&Driver, &Input, &[Seen])) -> Self {
+        let driver = Driver::new(u64::from(choice >> 2), key, config(choice), SLOTS);
         Self {
             driver,
             questions: VecDeque::new(),

@@ -69,6 +69,40 @@ impl TryRng for Pcg {
 
 impl TryCryptoRng for Pcg {}
 
+/// A generator whose first number of 64 bits is given, and takes the place of its own: of a router's randomness, the
+/// first is the key of its hash maps, and all that follows can be seen from outside.
+#[derive(Clone, Debug)]
+pub struct BeginningWith {
+    first: Option<u64>,
+    rng: Pcg,
+}
+
+impl BeginningWith {
+    /// `first`, then what `rng` gives after its own first.
+    pub const fn new(first: u64, rng: Pcg) -> Self {
+        Self { first: Some(first), rng }
+    }
+}
+
+impl TryRng for BeginningWith {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.rng.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let own = self.rng.try_next_u64()?;
+        Ok(self.first.take().unwrap_or(own))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        self.rng.try_fill_bytes(out)
+    }
+}
+
+impl TryCryptoRng for BeginningWith {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

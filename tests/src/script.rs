@@ -52,9 +52,17 @@ pub struct Script {
 /// # Panics
 /// Something is wrong with router or client.
 pub fn run(script: Script) -> Sim {
+    run_with_hash_key(script, script.seed)
+}
+
+/// Runs a script to its end, with hash maps of this key in the router.
+///
+/// # Panics
+/// Something is wrong with router or client.
+pub fn run_with_hash_key(script: Script, key: u64) -> Sim {
     let mut rng = Pcg::new(script.seed);
     let delay = Duration::from_micros(rng.below(5_000));
-    let mut sim = Sim::new(rng.below(u64::MAX), open_realm(), delay, answerer(script.faults));
+    let mut sim = Sim::with_hash_key(rng.below(u64::MAX), key, open_realm(), delay, answerer(script.faults));
     sim.authorize_by(authorizer(script.faults));
     let mut apps = Apps { rng, of: Vec::new(), published: 0 };
     for n in 0..script.clients {

@@ -9,7 +9,7 @@
 use crate::answerer::{REALM, everybody};
 use crate::config::{ANYTHING, open_realm};
 use crate::link::{Arrival, Pipe, Wire};
-use crate::rng::Pcg;
+use crate::rng::{BeginningWith, Pcg};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wampd_core::client::{Client, ClientConfig, ClientEvent, ClientOutput};
@@ -98,10 +98,16 @@ enum Due {
 impl Sim {
     /// A world with a router in it. Messages take up to `delay`.
     pub fn new(seed: u64, config: RouterConfig, delay: Duration, answerer: Answerer) -> Self {
+        Self::with_hash_key(seed, seed, config, delay, answerer)
+    }
+
+    /// A world whose router has hash maps with a key of their own, which nobody may notice.
+    pub fn with_hash_key(seed: u64, key: u64, config: RouterConfig, delay: Duration, answerer: Answerer) -> Self {
         let mut rng = Pcg::new(seed);
+        let router_rng = Box::new(BeginningWith::new(key, rng.fork()));
         Self {
             now: Instant::ZERO,
-            router: Router::new(config, Instant::ZERO, BEGINNING, Box::new(rng.fork())),
+            router: Router::new(config, Instant::ZERO, BEGINNING, router_rng),
             trace: Vec::new(),
             closed: Vec::new(),
             rng,

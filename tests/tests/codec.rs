@@ -191,6 +191,20 @@ proptest! {
         }
     }
 
+    /// NaN and the infinities included, where the serializer has them.
+    #[test]
+    fn whatever_can_be_written_keeps_its_value(
+        value in strategy::value_with_any_float(),
+        from in strategy::format(),
+    ) {
+        let mut frame = Vec::new();
+        if encode(&call(vec![value], Dict::new()), from, &mut frame).is_ok() {
+            let received = decoded(&frame.into(), from);
+            check_round_trip(&received, from);
+            check_transcoding(&received, from);
+        }
+    }
+
     #[test]
     fn text_is_never_taken_for_binary(text in "\0?\0?[A-Za-z0-9+/]{0,8}={0,2}") {
         let message = call(vec![Value::Text(text)], Dict::new());

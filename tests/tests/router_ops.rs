@@ -2,53 +2,7 @@
 //! [`wampd_tests::books`] for what is checked after each.
 
 use wampd_core::router::RouterStats;
-use wampd_tests::ops::{Kind, Op, SLOTS, play};
-use wampd_tests::rng::Pcg;
-
-/// Operations in which sessions live long enough for something to happen.
-fn random(seed: u64) -> Vec<u8> {
-    use Kind::*;
-    let mut rng = Pcg::new(seed);
-    // One world in four is about joining; in the others sessions live long enough for something to happen.
-    let usual: &[Kind] = if seed.is_multiple_of(4) {
-        &[Open, Hello, Hello, Decide, Decide, Authenticate, Authenticate, Goodbye, Wait]
-    } else {
-        &[
-            Subscribe,
-            Publish,
-            Publish,
-            Register,
-            Register,
-            Call,
-            Call,
-            Call,
-            Call,
-            Yield,
-            Yield,
-            Yield,
-            Error,
-            Cancel,
-            Wait,
-            DecideAction,
-            DecideAction,
-            Unsubscribe,
-            Unregister,
-            Join,
-            Join,
-        ]
-    };
-    let mut byte = |bound: usize| rng.index(bound) as u8;
-    let mut data = vec![byte(256)];
-    for _ in 0..byte(256) {
-        let any = byte(15) == 0;
-        let kinds = if any { Kind::ALL } else { usual };
-        let kind = kinds[usize::from(byte(kinds.len()))];
-        // Mostly few URIs, so that those who publish and call meet those who subscribe and register.
-        let what = if any || kind == Meta { byte(256) } else { byte(3) + 16 * byte(16) * byte(2) };
-        data.extend(Op::new(kind, byte(SLOTS), what, byte(256)).bytes());
-    }
-    data
-}
+use wampd_tests::ops::{Op, play, random};
 
 fn outcome(data: &[u8]) -> Option<RouterStats> {
     std::panic::catch_unwind(|| play(data, |_, _, _| ())).ok()
