@@ -18,10 +18,12 @@ use wampd_core::value::{Dict, Value};
 pub const USER: &str = "user";
 
 /// Every procedure of the meta API.
-pub const PROCEDURES: [&str; 22] = [
+pub const PROCEDURES: [&str; 24] = [
     "wamp.session.count",
     "wamp.session.list",
     "wamp.session.get",
+    "wamp.session.add_testament",
+    "wamp.session.flush_testaments",
     "wamp.session.kill",
     "wamp.session.kill_by_authid",
     "wamp.session.kill_by_authrole",

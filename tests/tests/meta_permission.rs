@@ -48,14 +48,14 @@ fn a_blanket_rule_does_not_let_a_role_call_the_router() {
 fn a_rule_of_its_own_lets_a_role_call_what_it_names() {
     use MatchPolicy::{Exact, Prefix, Wildcard};
     let all = &PROCEDURES[..];
-    let sessions = &PROCEDURES[..7];
+    let sessions = &PROCEDURES[..9];
     let cases: [(Vec<_>, &[&str]); 12] = [
         (vec![("wamp.", Prefix, CALL)], all),
         (vec![("wamp", Prefix, CALL)], all),
         (vec![("wam", Prefix, CALL)], &[]),
         (vec![("", Prefix, CALL), ("wamp.", Prefix, CALL)], all),
         (vec![("wamp.session.", Prefix, CALL)], sessions),
-        (vec![("wamp.session.kill", Prefix, CALL)], &sessions[3..]),
+        (vec![("wamp.session.kill", Prefix, CALL)], &sessions[5..]),
         (vec![("wamp.session.count", Exact, CALL)], &sessions[..1]),
         (vec![("", Prefix, CALL), ("wamp.session.count", Exact, CALL)], &sessions[..1]),
         (vec![("..count", Wildcard, CALL)], &[]),
@@ -64,8 +64,8 @@ fn a_rule_of_its_own_lets_a_role_call_what_it_names() {
             &["wamp.session.list", "wamp.registration.list", "wamp.subscription.list"],
         ),
         // What is more specific decides.
-        (vec![("wamp.session.", Prefix, CALL), ("wamp.session.kill", Prefix, Allow::NONE)], &sessions[..3]),
-        (vec![("wamp.session.", Prefix, CALL), ("..kill_all", Wildcard, Allow::NONE)], &sessions[..6]),
+        (vec![("wamp.session.", Prefix, CALL), ("wamp.session.kill", Prefix, Allow::NONE)], &sessions[..5]),
+        (vec![("wamp.session.", Prefix, CALL), ("..kill_all", Wildcard, Allow::NONE)], &sessions[..8]),
     ];
     for (rules, expected) in cases {
         assert_eq!(callable(&rules), expected, "{rules:?}");

@@ -2,7 +2,7 @@
 //! (spec: "Binary conversion of JSON Strings").
 
 use super::cbor::{self, CborReader, CborWriter};
-use super::decode::MAX_DEPTH;
+use super::decode::{DecodeLimits, MAX_DEPTH, decode};
 use super::encode::write_tail;
 use super::json::{JsonReader, unescape};
 use super::msgpack::MsgPackReader;
@@ -10,7 +10,7 @@ use super::options::{Entries, WriteOptions};
 use super::reader::{Open, Reader, Token};
 use super::writer::Writer;
 use super::{DecodeError, Format, TranscodeError};
-use crate::message::{Message, Payload, Repr, Shape};
+use crate::message::{Message, Payload, PublishOptions, Repr, Shape};
 use crate::value::{Dict, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -39,6 +39,22 @@ fn copy_tail<'a, R: Reader<'a>, W: Writer>(mut reader: R, shape: Shape, writer: 
         copy(&mut reader, writer)?;
     }
     Ok(())
+}
+
+/// Reads a dictionary as the options of PUBLISH, by the same rules as those of a message.
+pub(crate) fn publish_options(options: &Dict) -> Result<PublishOptions, DecodeError> {
+    let mut frame = Vec::new();
+    let mut writer = CborWriter::new(&mut frame);
+    writer.message(4);
+    writer.uint(16);
+    writer.uint(1);
+    writer.dict(options)?;
+    writer.string("topic")?;
+    let limits = DecodeLimits { max_depth: MAX_DEPTH, ..DecodeLimits::default() };
+    match decode(Format::Cbor, frame.into(), &limits)? {
+        Message::Publish(publish) => Ok(publish.options),
+        _ => Err(DecodeError::NotAMessage),
+    }
 }
 
 /// Raw payloads have been checked when they were received: reading them again does not fail.

@@ -320,7 +320,7 @@ impl Router {
 
 impl Router {
     /// Whether a URI can be the target of an action at all; otherwise the error and its text.
-    fn check_target(
+    pub(crate) fn check_target(
         &self,
         key: PeerKey,
         action: Action,
@@ -352,7 +352,7 @@ impl Router {
     }
 
     /// The text of a refusal, as Crossbar.io words it.
-    fn denial(&self, key: PeerKey, action: Action, uri: &Uri) -> String {
+    pub(crate) fn denial(&self, key: PeerKey, action: Action, uri: &Uri) -> String {
         let Some(session) = self.session(key) else { return String::new() };
         let verb = match action {
             Action::Publish => return format!("session not authorized to publish to topic '{uri}'"),

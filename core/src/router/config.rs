@@ -192,6 +192,10 @@ pub struct Limits {
     pub max_retained_per_topic: usize,
     /// Retained events sent for one SUBSCRIBE with a pattern. Default 1,000.
     pub max_retained_replies: usize,
+    /// Testaments of one session, of both scopes together. Default 100.
+    pub max_testaments_per_session: usize,
+    /// Bytes of the testaments of one session, with what it takes to keep them. Default 256 KiB.
+    pub max_testament_bytes: usize,
     /// Bytes of the events kept for one topic with event history, with what it takes to keep them; beyond it the oldest
     /// is dropped. Default 16 MiB.
     pub max_history_bytes: usize,
@@ -247,6 +251,8 @@ impl Default for Limits {
             max_kept_call_bytes: 8 << 20,
             max_reroutes: 16,
             kill_timeout: Duration::from_secs(30),
+            max_testaments_per_session: 100,
+            max_testament_bytes: 256 << 10,
             max_history_bytes: 16 << 20,
             max_history_reply: 1_000,
             max_history_reply_bytes: 1 << 20,

@@ -28,7 +28,8 @@ const META_BROKER: Features =
     Features::SESSION_META_API.union(Features::SUBSCRIPTION_META_API).union(Features::SUBSCRIPTION_REVOCATION);
 
 /// Of the dealer, where the realm has the meta API.
-const META_DEALER: Features = Features::SESSION_META_API.union(Features::REGISTRATION_META_API);
+const META_DEALER: Features =
+    Features::SESSION_META_API.union(Features::REGISTRATION_META_API).union(Features::TESTAMENT_META_API);
 
 /// The router's roles and features in a realm.
 pub(crate) fn announced(realm: &Realm) -> RouterRoles {

@@ -19,6 +19,7 @@ impl Router {
         let (mut sessions, mut reserved, mut calls, mut invocations, mut deadlines) = (0, 0, 0, 0, 0);
         let (mut subscriptions, mut registrations, mut undecided, mut joining) = (0, 0, 0, 0);
         let mut listed_sessions = 0;
+        let mut testaments = 0;
         for (key, peer) in self.peers.iter() {
             deadlines += usize::from(peer.deadline.is_some());
             joining += usize::from(peer.joining.is_some());
@@ -33,6 +34,10 @@ impl Router {
                     calls += session.calls.len();
                     invocations += session.invocations.len();
                     subscriptions += session.subscriptions.len();
+                    if let Some(left) = &session.testaments {
+                        left.check_invariants();
+                        testaments += left.len();
+                    }
                     registrations += session.registrations.len();
                     if let Some(waiting) = &session.waiting {
                         undecided += 1;
@@ -58,6 +63,7 @@ impl Router {
             }
         }
         assert_eq!(self.stats.sessions, sessions, "count of sessions");
+        assert_eq!(self.stats.testaments, testaments, "count of testaments");
         assert_eq!(self.sessions.len(), sessions + reserved, "session ids");
         assert_eq!(self.decisions.len(), undecided, "questions");
         assert_eq!(self.joining.len(), joining, "peers that have not joined");

@@ -39,6 +39,7 @@ mod retained;
 mod session;
 mod stats;
 mod subscribers;
+mod testament;
 mod throttle;
 mod timers;
 
@@ -141,6 +142,8 @@ pub struct Router {
     timers: Timers,
     throttle: Throttle,
     outputs: VecDeque<Output>,
+    /// What ended sessions have left; published when there are no other outputs.
+    testaments_due: VecDeque<testament::Due>,
     /// Events of the meta API to be published before the input is done with.
     meta_events: VecDeque<MetaEvent>,
     stats: RouterStats,
@@ -167,6 +170,7 @@ impl Router {
             timers: Timers::default(),
             throttle: Throttle::default(),
             outputs: VecDeque::new(),
+            testaments_due: VecDeque::new(),
             meta_events: VecDeque::new(),
             stats: RouterStats::default(),
             shutting_down: false,
@@ -203,7 +207,7 @@ impl Router {
         let Some(entry) = self.peers.get(peer) else { return };
         if matches!(message, Message::Abort(_)) {
             // Never answered (spec: "Session Establishment", ABORT).
-            self.end_session(peer);
+            self.end_session(now, peer);
             return self.close(peer, CloseReason::AbortedByPeer);
         }
         match &entry.state {
@@ -240,29 +244,26 @@ impl Router {
     ///
     /// Whoever waits for an answer gets an ERROR in its place; an EVENT is skipped for this receiver.
     pub fn undeliverable(&mut self, now: Instant, peer: PeerKey, message: Message, why: &Undeliverable) {
-        let _ = now;
         self.stats.undeliverable += 1;
         let (error, text) = why.describe();
-        self.answer_undeliverable(peer, message, error, &text);
+        self.answer_undeliverable(now, peer, message, error, &text);
     }
 
     /// The peer's transport is gone.
     pub fn connection_lost(&mut self, now: Instant, peer: PeerKey) {
-        let _ = now;
-        self.end_session(peer);
+        self.end_session(now, peer);
         self.detach(peer);
         self.publish_meta_events();
     }
 
     /// How full the queue of bytes to a peer is now.
     pub fn set_congestion(&mut self, now: Instant, peer: PeerKey, level: Congestion) {
-        let _ = now;
         let Some(entry) = self.peers.get_mut(peer) else { return };
         let waited = !entry.wants_input(self.config.limits.max_held_requests);
         entry.congestion = level;
         if level == Congestion::Hard {
             self.stats.slow_consumers += 1;
-            self.end_session(peer);
+            self.end_session(now, peer);
             self.close(peer, CloseReason::SlowConsumer);
             self.publish_meta_events();
         } else if waited && self.wants_input(peer) {
@@ -348,7 +349,7 @@ impl Router {
 
     /// The next thing to do; `None` when there is nothing until the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.next_output()
     }
 
     /// When to call [`Router::handle_timeout`].

@@ -6,6 +6,7 @@ use super::output::{CloseReason, Identity, Output, Recipients, Violation};
 use super::peer::{Handshake, State};
 use super::permission::Decision;
 use super::realm::{RealmKey, Role};
+use super::testament::Testaments;
 use super::{PeerKey, RequestIdCheck, Router};
 use crate::hash::{HashMap, Seed};
 use crate::id::{RegistrationId, RequestId, SessionId, SubscriptionId};
@@ -42,6 +43,8 @@ pub(crate) struct Session {
     pub(crate) kept_call_bytes: usize,
     /// Invocations received that have no final answer.
     pub(crate) invocations: HashMap<RequestId, CallKey>,
+    /// Events to be published when the session is over.
+    pub(crate) testaments: Option<Box<Testaments>>,
     /// A request that waits for an authorizer.
     pub(crate) waiting: Option<Box<Waiting>>,
     /// What authorizers said that still holds.
@@ -77,6 +80,7 @@ impl Session {
             calls: seed.map(),
             kept_call_bytes: 0,
             invocations: seed.map(),
+            testaments: None,
             waiting: None,
             verdicts: seed.map(),
         }
@@ -147,7 +151,7 @@ impl Router {
 
     /// GOODBYE from an open session: answered, and the session is over. The transport may be used for another HELLO.
     pub(crate) fn receive_goodbye(&mut self, now: Instant, key: PeerKey, goodbye: &Goodbye) {
-        self.end_session(key);
+        self.end_session(now, key);
         let reason = if goodbye.reason == close::NORMAL { close::NORMAL } else { close::GOODBYE_AND_OUT };
         self.send(key, Goodbye { details: Dict::new(), reason });
         self.await_hello(now, key);
@@ -156,7 +160,7 @@ impl Router {
     /// Ends a session at the router's wish: it can do nothing more, and its transport is closed when it has answered
     /// the GOODBYE, or has failed to in time.
     pub(crate) fn dismiss(&mut self, now: Instant, key: PeerKey, reason: Uri, message: &str) {
-        self.end_session(key);
+        self.end_session(now, key);
         self.say_goodbye(now, key, reason, Some(message));
     }
 
@@ -171,9 +175,9 @@ impl Router {
     }
 
     /// The peer broke the protocol: ABORT, and away with it.
-    pub(crate) fn violate(&mut self, _now: Instant, key: PeerKey, violation: Violation) {
+    pub(crate) fn violate(&mut self, now: Instant, key: PeerKey, violation: Violation) {
         self.stats.violations += 1;
-        self.end_session(key);
+        self.end_session(now, key);
         self.send_abort(key, error::PROTOCOL_VIOLATION, &violation.to_string());
         self.close(key, CloseReason::Violation(violation));
     }
@@ -185,19 +189,19 @@ impl Router {
 
     /// Takes back everything an open session owns; does nothing to a peer without one. Others learn of it: callers
     /// whose callee this was get their ERROR, callees whose caller this was are interrupted.
-    pub(crate) fn end_session(&mut self, key: PeerKey) {
-        if let Some(session) = self.end_session_silently(key) {
+    pub(crate) fn end_session(&mut self, now: Instant, key: PeerKey) {
+        if let Some(session) = self.end_session_silently(now, key) {
             self.note_left(&session);
         }
     }
 
     /// As [`Router::end_session`], but without telling that the session has left.
-    pub(crate) fn end_session_silently(&mut self, key: PeerKey) -> Option<Box<Session>> {
+    pub(crate) fn end_session_silently(&mut self, now: Instant, key: PeerKey) -> Option<Box<Session>> {
         let peer = self.peers.get_mut(key)?;
         if !matches!(peer.state, State::Joined(_)) {
             return None;
         }
-        let State::Joined(session) = core::mem::replace(&mut peer.state, State::AwaitHello) else { return None };
+        let State::Joined(mut session) = core::mem::replace(&mut peer.state, State::AwaitHello) else { return None };
         self.stats.sessions -= 1;
         self.sessions.remove(&session.id);
         self.realms.get_mut(session.realm).sessions.remove(&session.id);
@@ -205,6 +209,7 @@ impl Router {
         self.clear_deadline(key);
         self.leave_broker(&session);
         self.leave_dealer(&session);
+        self.take_testaments(now, &mut session);
         Some(session)
     }
 

@@ -22,6 +22,8 @@ pub struct RouterStats {
     pub timers: usize,
     /// Addresses, authids and pairs of them whose logins are remembered now.
     pub tracked_logins: usize,
+    /// Testaments of open sessions now.
+    pub testaments: usize,
     /// Retained events now.
     pub retained_events: usize,
     /// Bytes of retained events now, as [`Limits::max_retained_bytes`](super::Limits::max_retained_bytes) counts them.
@@ -70,6 +72,8 @@ pub struct RouterStats {
     pub undeliverable: u64,
     /// Requests refused by the role's permissions.
     pub denied: u64,
+    /// Testaments published.
+    pub testaments_published: u64,
     /// Retained events dropped to make room for others.
     pub retained_evicted: u64,
     /// Events not retained because they are larger than everything that may be.

@@ -5,7 +5,7 @@
 //! * Subscribers that gave a node key (`nkey`) form nodes, one for each key. All others are on their own.
 //! * An event with a resource key (`rkey`) reaches one node, with all its subscribers, and every subscriber on its own.
 //!   Equal resource keys reach the same node as long as that node is there. When a node comes or goes, only the keys
-//!   that it takes or leaves behind move (rendezvous hashing, which does not depend on the router's run either).
+//!   that it takes or leaves behind move.
 //! * An event without a resource key reaches everybody.
 //! * Publisher exclusion and black- and whitelisting count after that: they never redirect an event to another node.
 

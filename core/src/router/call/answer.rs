@@ -98,7 +98,7 @@ impl Router {
     }
 
     /// A message could not be written for its receiver: whoever waits for an answer gets one.
-    pub(crate) fn answer_undeliverable(&mut self, to: PeerKey, message: Message, error: Uri, text: &str) {
+    pub(crate) fn answer_undeliverable(&mut self, now: Instant, to: PeerKey, message: Message, error: Uri, text: &str) {
         match message {
             Message::Invocation(Invocation { request, .. }) => {
                 let call = self.session(to).and_then(|callee| callee.invocations.get(&request).copied());
@@ -133,7 +133,7 @@ impl Router {
             }
             // A peer that can not be told how it joins has not joined.
             Message::Welcome(_) | Message::Challenge(_) => {
-                self.end_session(to);
+                self.end_session(now, to);
                 self.send_abort(to, error.clone(), text);
                 self.close(to, CloseReason::Refused(error));
             }

@@ -100,6 +100,17 @@ impl Argument for Vec<String> {
     }
 }
 
+impl Argument for Vec<Value> {
+    const EXPECTED: &'static str = "a list";
+
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::List(items) => Some(items),
+            _ => None,
+        }
+    }
+}
+
 impl Argument for Dict {
     const EXPECTED: &'static str = "a dictionary";
 

@@ -16,10 +16,12 @@ mod history;
 mod registration;
 mod session;
 mod subscription;
+mod testament;
 
 pub(crate) use events::{MetaEvent, Watched};
 
 use super::realm::RealmKey;
+use super::testament::{Scope, Testament};
 use super::{PeerKey, Router};
 use crate::id::{RegistrationId, SessionId, SubscriptionId};
 use crate::message::{Call, CallResult, Payload, RequestType, ResultDetails};
@@ -59,6 +61,8 @@ procedures! {
     SessionKillByAuthid = "wamp.session.kill_by_authid",
     SessionKillByAuthrole = "wamp.session.kill_by_authrole",
     SessionKillAll = "wamp.session.kill_all",
+    SessionAddTestament = "wamp.session.add_testament",
+    SessionFlushTestaments = "wamp.session.flush_testaments",
     RegistrationList = "wamp.registration.list",
     RegistrationLookup = "wamp.registration.lookup",
     RegistrationMatch = "wamp.registration.match",
@@ -111,6 +115,15 @@ enum Effect {
         session: PeerKey,
         subscription: SubscriptionId,
         reason: Option<Uri>,
+    },
+    AddTestament {
+        session: PeerKey,
+        scope: Scope,
+        testament: Box<Testament>,
+    },
+    FlushTestaments {
+        session: PeerKey,
+        scope: Scope,
     },
 }
 
@@ -167,6 +180,8 @@ impl Router {
             Procedure::SessionKillByAuthid => self.session_kill_by_authid(caller, args),
             Procedure::SessionKillByAuthrole => self.session_kill_by_authrole(caller, args),
             Procedure::SessionKillAll => self.session_kill_all(caller, args),
+            Procedure::SessionAddTestament => self.session_add_testament(caller, args),
+            Procedure::SessionFlushTestaments => self.session_flush_testaments(caller, args),
             Procedure::RegistrationList => self.registration_list(caller, args),
             Procedure::RegistrationLookup => self.registration_lookup(caller, args),
             Procedure::RegistrationMatch => self.registration_match(caller, args),
@@ -191,9 +206,9 @@ impl Router {
             Effect::End { sessions, farewell: Farewell { reason, message }, silently } => {
                 for key in sessions {
                     if silently {
-                        self.end_session_silently(key);
+                        self.end_session_silently(now, key);
                     } else {
-                        self.end_session(key);
+                        self.end_session(now, key);
                     }
                     self.say_goodbye(now, key, reason.clone(), message.as_deref());
                 }
@@ -204,6 +219,8 @@ impl Router {
             Effect::RemoveSubscriber { session, subscription, reason } => {
                 self.revoke_subscription(session, subscription, reason);
             }
+            Effect::AddTestament { session, scope, testament } => self.add_testament(session, scope, *testament),
+            Effect::FlushTestaments { session, scope } => self.flush_testaments(session, scope),
         }
     }
 }
