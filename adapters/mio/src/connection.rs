@@ -41,6 +41,8 @@ pub(crate) struct Conn {
     pub(crate) stalled: Option<Instant>,
     /// The socket may have something to read.
     pub(crate) readable: bool,
+    /// The peer has said its last: it has closed its side or the WebSocket, and all that it sent was read.
+    pub(crate) silenced: bool,
     /// The peer has closed its side: a short read does not mean that nothing is left to be read.
     pub(crate) read_closed: bool,
     /// The socket may take something.
@@ -87,6 +89,7 @@ impl Conn {
             armed: None,
             stalled: None,
             readable: false,
+            silenced: false,
             read_closed: false,
             writable: true,
             queued: false,

@@ -57,6 +57,8 @@ fn listen(domain: Domain, address: &SockAddr, backlog: u32) -> io::Result<OwnedF
     socket.set_nonblocking(true)?;
     if domain != Domain::UNIX {
         socket.set_reuse_address(true)?;
+        // Latency is worth more than fewer packets; not fatal where it is not supported. Connections inherit it.
+        let _ = socket.set_tcp_nodelay(true);
     }
     socket.bind(address)?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
@@ -92,11 +94,9 @@ impl Listener {
     pub(crate) fn accept(&self) -> Accepted {
         loop {
             let accepted = match &self.socket {
-                Socket::Tcp(socket) => socket.accept().map(|(stream, address)| {
-                    // Latency is worth more than fewer packets; not fatal where it is not supported.
-                    let _ = stream.set_nodelay(true);
-                    (Stream::Tcp(stream), PeerAddress::Tcp(address))
-                }),
+                Socket::Tcp(socket) => {
+                    socket.accept().map(|(stream, address)| (Stream::Tcp(stream), PeerAddress::Tcp(address)))
+                }
                 Socket::Unix(socket) => socket.accept().map(|(stream, _)| (Stream::Unix(stream), PeerAddress::Unix)),
             };
             return match accepted {
@@ -138,5 +138,28 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
         Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpStream};
+
+    use mio::{Events, Poll};
+
+    use super::*;
+
+    #[test]
+    fn accepted_connections_do_not_wait_to_fill_packets() {
+        let mut poll = Poll::new().unwrap();
+        let endpoint = Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let backlog = ListenerConfig::BACKLOG;
+        let config = ListenerConfig { endpoint, backlog, transport: Arc::default(), tag: 0 };
+        let listener = Listener::bind(config, poll.registry(), Token(0)).unwrap();
+        let Endpoint::Tcp(address) = listener.endpoint else { panic!() };
+        let _client = TcpStream::connect(address).unwrap();
+        poll.poll(&mut Events::with_capacity(1), None).unwrap();
+        let Accepted::Connection(Stream::Tcp(stream), _) = listener.accept() else { panic!() };
+        assert!(stream.nodelay().unwrap());
     }
 }

@@ -658,6 +658,9 @@ impl Server {
         if !matches!(conn.stage, Stage::Flushing(_)) || !conn.out.is_empty() {
             return;
         }
+        if conn.silenced {
+            return self.remove(token, CloseCause::Peer, host);
+        }
         if conn.stream.shut_down_writing().is_err() {
             return self.remove(token, CloseCause::Peer, host);
         }
@@ -714,8 +717,7 @@ impl Server {
         self.timers.cancel(token, &mut conn.armed);
         self.opening.remove(&conn.id);
         conn.out.clear(&mut self.pool);
-        // Fails only for a socket that is not registered; closing it takes it out anyway.
-        let _ = self.poll.registry().deregister(&mut conn.stream);
+        // Closing the socket takes it off the poll: there is no other handle to it.
         let cause = conn.cause.take().unwrap_or(cause);
         host.observe(&Observation::Closed { connection: conn.id, cause: &cause });
     }

@@ -58,7 +58,10 @@ impl Server {
                 }
                 Ok(Some(Incoming::Http(request))) => self.request(token, &request, host),
                 Ok(Some(Incoming::RawSocket { format })) => self.open_rawsocket(token, format, host),
-                Ok(Some(Incoming::Closed { .. })) => self.end(token, CloseCause::Peer, host),
+                Ok(Some(Incoming::Closed { .. })) => {
+                    conn.silenced = !conn.readable;
+                    self.end(token, CloseCause::Peer, host);
+                }
                 Ok(Some(Incoming::Open(_))) => {}
                 Err(error) => self.end(token, CloseCause::Transport(error), host),
             }
@@ -101,6 +104,7 @@ impl Server {
             }
             Ok(Found::End) => {
                 conn.readable = false;
+                conn.silenced = true;
                 self.end(token, CloseCause::Peer, host);
                 false
             }
@@ -128,7 +132,10 @@ impl Server {
                     }
                 }
                 Ok(Found::Nothing) => conn.readable = false,
-                Ok(Found::End) if matches!(conn.stage, Stage::Flushing(_)) => conn.readable = false,
+                Ok(Found::End) if matches!(conn.stage, Stage::Flushing(_)) => {
+                    conn.readable = false;
+                    conn.silenced = true;
+                }
                 Ok(Found::End) | Err(_) => return self.remove(token, CloseCause::Peer, host),
             }
         }
