@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn serve(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let (address, user) = match arguments {
         [] => ("127.0.0.1:8080", None),
         [address] => (address.as_str(), None),
