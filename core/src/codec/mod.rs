@@ -38,7 +38,9 @@ mod writer;
 pub use decode::{DecodeLimits, MAX_DEPTH, decode};
 pub use encode::{encode, encode_parts};
 pub use error::{DecodeError, Problem, TranscodeError};
-pub(crate) use transcode::{payload_from_serde, payload_to_serde, payload_values, publish_options, request_options};
+pub(crate) use transcode::{
+    PackedDict, payload_from_serde, payload_to_serde, payload_values, publish_options, request_options,
+};
 
 /// A serializer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,7 @@ use super::cbor::{self, CborReader, CborWriter};
 use super::decode::{DecodeLimits, MAX_DEPTH, decode};
 use super::encode::write_tail;
 use super::json::{JsonReader, unescape};
-use super::msgpack::MsgPackReader;
+use super::msgpack::{MsgPackReader, MsgPackWriter};
 use super::options::{Entries, WriteOptions};
 use super::reader::{Open, Reader, Token};
 use super::writer::Writer;
@@ -151,6 +151,33 @@ fn options_dict(options: &impl WriteOptions) -> Dict {
         Ok(Ok(Value::Dict(dict))) => dict,
         // Options are strings, numbers and lists of them: CBOR carries them all.
         _ => Dict::new(),
+    }
+}
+
+/// A dictionary as bytes, for what is kept long and looked at seldom.
+#[derive(Clone)]
+pub(crate) struct PackedDict(Bytes);
+
+impl PackedDict {
+    /// `None`: the dictionary has something that cannot be written.
+    pub(crate) fn pack(dict: &Dict) -> Option<Self> {
+        let mut bytes = Vec::new();
+        MsgPackWriter::new(&mut bytes).dict(dict).ok()?;
+        Some(Self(Bytes::from(bytes.into_boxed_slice())))
+    }
+
+    pub(crate) fn unpack(&self) -> Dict {
+        match MsgPackReader::new(&self.0).value(MAX_DEPTH) {
+            Ok(Value::Dict(dict)) => dict,
+            // Only a dictionary nested deeper than any peer could make it.
+            _ => Dict::new(),
+        }
+    }
+}
+
+impl core::fmt::Debug for PackedDict {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "PackedDict({} bytes)", self.0.len())
     }
 }
 

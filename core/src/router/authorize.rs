@@ -167,7 +167,7 @@ impl Router {
         let Some((action, uri, matching)) = action_of(&request) else { return };
         let expires = now.after(self.config.limits.authorize_timeout);
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let transport = peer.link.transport.clone();
+        let transport = peer.link.transport();
         let Some(session) = peer.session_mut() else { return };
         let role_changes = self.realms.get(session.realm).role_changes;
         let id = self.decisions.insert(Question { peer: key });

@@ -26,7 +26,7 @@ impl Router {
         let session = self.draw_session_id(key);
         let handshake = Box::new(Handshake::new(session, &mut hello));
         let Some(peer) = self.peers.get_mut(key) else { return };
-        if let Some(identity) = peer.link.privileged.clone() {
+        if let Some(identity) = peer.link.privileged.as_deref().cloned() {
             return self.welcome(key, &handshake, identity);
         }
         if handshake.proves && self.must_wait(now, key, &handshake) {
@@ -131,7 +131,7 @@ impl Router {
             session: handshake.session,
             realm: handshake.realm.clone(),
             step,
-            transport: peer.link.transport.clone(),
+            transport: peer.link.transport(),
             expires,
         })));
         peer.state = State::AwaitVerdict(id, handshake);
@@ -153,7 +153,7 @@ impl Router {
             wall: self.wall_clock(now),
             rng: &mut *self.rng,
             handshake: &handshake,
-            binding: self.peers.get(key).and_then(|peer| peer.link.channel_binding),
+            binding: self.peers.get(key).and_then(|peer| peer.link.channel_binding.as_deref().copied()),
             key: self.config.cryptosign_key.as_ref(),
         };
         let (message, proof) = match Proof::demand(challenge, around) {
@@ -214,6 +214,7 @@ impl Router {
         self.leave_joining(key);
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.state = State::Joined(session);
+        peer.link.pack();
         if role != Role::Trusted {
             self.realms.get_mut(realm).sessions.insert(handshake.session, key);
         }

@@ -24,6 +24,7 @@ mod features;
 mod handshake;
 mod history;
 mod invariants;
+mod link;
 mod meta;
 mod output;
 mod passthru;

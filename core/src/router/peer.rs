@@ -1,5 +1,6 @@
 //! A transport attached to the router, before, during and after a session.
 
+use super::link::Link;
 use super::output::{Congestion, LinkInfo};
 use super::proof::Proof;
 use super::session::Session;
@@ -14,7 +15,7 @@ use crate::value::{Dict, Value};
 /// A peer: its transport, and the state of the protocol with it.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) link: LinkInfo,
+    pub(crate) link: Link,
     pub(crate) congestion: Congestion,
     pub(crate) state: State,
     /// When this peer's [`TimerKey::Peer`](super::timers::TimerKey::Peer) is due, if one is set.
@@ -69,8 +70,14 @@ impl Handshake {
 }
 
 impl Peer {
-    pub(crate) const fn new(link: LinkInfo) -> Self {
-        Self { link, congestion: Congestion::Clear, state: State::AwaitHello, deadline: None, joining: None }
+    pub(crate) fn new(info: LinkInfo) -> Self {
+        Self {
+            link: Link::new(info),
+            congestion: Congestion::Clear,
+            state: State::AwaitHello,
+            deadline: None,
+            joining: None,
+        }
     }
 
     pub(crate) fn session(&self) -> Option<&Session> {

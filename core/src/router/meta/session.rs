@@ -60,7 +60,8 @@ impl Router {
         let (key, session) = self.session_of(caller, id)?;
         let mut details = details(session);
         if let Some(peer) = self.peers.get(key) {
-            let told = peer.link.transport.iter().filter(|(name, _)| TOLD_OF_TRANSPORT.contains(&name.as_str()));
+            let transport = peer.link.transport();
+            let told = transport.iter().filter(|(name, _)| TOLD_OF_TRANSPORT.contains(&name.as_str()));
             let transport: Dict = told.map(|(name, value)| (name.clone(), value.clone())).collect();
             details.insert("transport".to_owned(), transport.into());
         }
