@@ -99,9 +99,14 @@ impl TestNode {
 
     /// Any node.
     pub fn start(config: NodeConfig) -> Self {
+        Self::start_with(config, |node| node)
+    }
+
+    /// Any node, changed before it runs.
+    pub fn start_with(config: NodeConfig, change: impl FnOnce(Node) -> Node) -> Self {
         let log = Memory::default();
         let node = Node::bind(config, Arc::new(Log::new(Level::Debug, LogFormat::Text, Box::new(log.clone()))));
-        let node = node.unwrap_or_else(|error| panic!("{error}"));
+        let node = change(node.unwrap_or_else(|error| panic!("{error}")));
         let (endpoints, handle) = (node.endpoints().to_vec(), node.handle());
         Self { endpoints, handle, thread: Some(std::thread::spawn(move || node.run())), log }
     }
