@@ -34,6 +34,22 @@ fn its_users_join_with_their_secrets() {
     assert_eq!(refusal(node.join("realm1", Some("nobody"), cra("x"))).0, "com.example.no_such_user");
 }
 
+/// The commands that it says to try.
+#[test]
+fn its_commands_work() {
+    let node = node();
+    let url = node.url().to_string();
+    for (command, output) in
+        [(vec!["call", "com.example.add2", "2", "3"], "5\n"), (vec!["publish", "com.example.topic1", "hello"], "")]
+    {
+        let login = ["--auth", "wampcra", "--authid", "client1", "--secret", "secret123", "--url", &url];
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_wampd")).args(&command).args(login).output();
+        let run = run.expect("ran");
+        assert!(run.status.success(), "{command:?}: {run:?}");
+        assert_eq!(String::from_utf8_lossy(&run.stdout), output);
+    }
+}
+
 #[test]
 fn its_backend_serves_them() {
     let node = node();

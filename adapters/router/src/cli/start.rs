@@ -98,7 +98,13 @@ who has this program: do not let others reach it. See wampd start --help.
   procedure    com.example.add2: adds two numbers
   topics       com.example.topic1, com.foobar.topic1
 
-Connect with any WAMP client, for example Autobahn; Ctrl-C stops the router.
+Try, in another terminal:
+
+  wampd call --auth wampcra --authid client1 --secret secret123 com.example.add2 2 3
+  wampd publish --auth wampcra --authid client1 --secret secret123 com.example.topic1 hello
+
+or open http://127.0.0.1:8080/ in a browser, or connect with any WAMP client. Ctrl-C stops
+the router.
 ";
 
 fn demo(log: Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {

@@ -11,7 +11,7 @@ use wampd_core::message::{Payload, RegisterOptions, SubscribeOptions, YieldOptio
 use wampd_core::router::Identity;
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::{Dict, Value};
-use wampd_mio::{LocalId, Locals};
+use wampd_mio::{LocalId, Locals, Response};
 
 const CONFIG: &str = include_str!("../../examples/wampcra-function/config.json");
 const AUTHENTICATOR: &str = include_str!("../../examples/wampcra-function/authenticator.rhai");
@@ -24,13 +24,22 @@ const TOPICS: [Uri; 3] = [
     Uri::from_static("com.foobar.topic2"),
 ];
 
-/// What is served at `/`.
-pub(super) const PAGE: &str = "\
-This is the demo of wampd, a WAMP router.
+/// The example's page.
+const PAGE: [(&str, &str, &str); 5] = [
+    ("/", "text/html; charset=utf-8", include_str!("../../examples/wampcra-function/web/index.html")),
+    ("/page.js", JAVASCRIPT, include_str!("../../examples/wampcra-function/web/page.js")),
+    ("/scenario.js", JAVASCRIPT, include_str!("../../examples/wampcra-function/web/scenario.js")),
+    ("/wamp.js", JAVASCRIPT, include_str!("../../examples/wampcra-function/web/wamp.js")),
+    ("/with-autobahn.js", JAVASCRIPT, include_str!("../../examples/wampcra-function/web/with-autobahn.js")),
+];
 
-WebSocket  /ws
-realm      realm1
-";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// What is served at a path beside the WebSocket.
+pub(super) fn page(path: &str) -> Option<Response> {
+    let (_, content_type, content) = PAGE.into_iter().find(|(known, ..)| *known == path)?;
+    Some(Response { content_type: content_type.to_owned(), ..Response::text(200, content) })
+}
 
 /// The configuration of the example, with its WebSocket alone.
 ///
@@ -137,6 +146,17 @@ mod tests {
         let [transport] = node.transports.as_slice() else { panic!("{:?}", node.transports) };
         assert!(transport.routes.find("/ws").is_some() && transport.routes.find("/").is_none());
         assert_eq!(format!("{:?}", transport.endpoint), "Tcp { address: 127.0.0.1:8080, backlog: 1024 }");
+    }
+
+    #[test]
+    fn the_page_is_whole() {
+        let web = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/wampcra-function/web");
+        for file in std::fs::read_dir(web).expect("a folder") {
+            let name = file.expect("an entry").file_name().into_string().expect("UTF-8");
+            let path = if name == "index.html" { "/".to_owned() } else { format!("/{name}") };
+            assert!(name.ends_with(".min.js") || page(&path).is_some(), "{name}");
+        }
+        assert!(page("/ws").is_none() && page("/index").is_none());
     }
 
     #[test]

@@ -229,10 +229,8 @@ impl Host for NodeHost {
     fn http(&mut self, ListenerId(number): ListenerId, _: &PeerAddress, request: &HttpRequest) -> HttpAction {
         let Some(site) = self.sites.get(number) else { return not_found() };
         let Some((Route { service, .. }, rest)) = site.find(request.path()) else {
-            return match request.path() {
-                "/" if self.demo.is_some() => HttpAction::Respond(Response::text(200, demo::PAGE)),
-                _ => not_found(),
-            };
+            let page = self.demo.as_ref().and_then(|_| demo::page(request.path()));
+            return page.map_or_else(not_found, HttpAction::Respond);
         };
         match service {
             Service::WebSocket { options, tag } => HttpAction::WebSocket { options: options.clone(), tag: *tag },

@@ -111,7 +111,7 @@ impl Node {
         Ok(Self { server, host })
     }
 
-    /// Adds what the demo has beyond its configuration: a backend, and a page at `/`.
+    /// Adds what the demo has beyond its configuration: a backend, and the example's page.
     #[must_use]
     pub fn with_demo(mut self) -> Self {
         self.host.add_demo(self.server.locals());
