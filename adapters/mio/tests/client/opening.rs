@@ -88,8 +88,9 @@ fn the_application_answers_challenges_of_its_own_methods() {
 
 #[test]
 fn a_refusal_carries_uri_and_text() {
-    let server = TestServer::start();
     for (transport, options) in every_way() {
+        // One each: a router makes logins wait after too many that have failed.
+        let server = TestServer::start();
         let url = server.url(transport);
         for (config, text) in [
             (cra("client1", "wrong"), "wamp.error.not_authorized: WAMP-CRA client signature is invalid"),
