@@ -308,12 +308,14 @@ class Node:
 
     @classmethod
     def scenario(cls, wampd, folder):
-        """The example as it is, but for the port, and with RawSocket beside WebSocket."""
+        """The example as it is, but for the port, with RawSocket beside WebSocket, and with patience: all the clients here
+        come from one address, and many of them fail to log in on purpose."""
         shutil.copytree(EXAMPLE, folder)
         config = json.loads((folder / "config.json").read_text())
         transports = config["workers"][0]["transports"]
         auth = next(t["paths"]["ws"]["auth"] for t in transports if t["type"] == "web")
         transports.append({"type": "rawsocket", "endpoint": {"type": "tcp"}, "auth": auth})
+        config["wampd"] = {"limits": {"max_failed_logins_per_address": 1000, "max_failed_logins_per_authid": 1000}}
         return cls("the scenario's node", wampd, folder, config)
 
     @classmethod
