@@ -3,8 +3,11 @@
 use super::authorizer::{self, Authorizer};
 use super::reader::{Context, Item, Place, Section};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use wampd_core::id::MAX_ID;
-use wampd_core::router::{Allow, Disclose, Permissions, RealmConfig, RequestIdCheck, RoleConfig, Rule};
+use wampd_core::router::{
+    Allow, Disclose, ForceReregister, Permissions, RealmConfig, RequestIdCheck, RoleConfig, Rule,
+};
 use wampd_core::uri::{MatchPolicy, Uri, UriRule};
 
 /// A realm, and the authorizers of its roles.
@@ -70,8 +73,23 @@ fn options(cx: &mut Context<'_>, section: &mut Section<'_>, realm: &mut RealmCon
             realm.request_ids = item.one_of(cx, &checks).unwrap_or_default();
         }
         realm.disclose_me = wampd.bool(cx, "disclose_me", realm.disclose_me);
+        realm.call_timeout = timeout(cx, &mut wampd, "call_timeout_ms");
+        realm.max_call_timeout = timeout(cx, &mut wampd, "max_call_timeout_ms");
+        if let Some(item) = wampd.get("force_reregister") {
+            let whom = [
+                ("nobody", ForceReregister::Nobody),
+                ("same_principal", ForceReregister::SamePrincipal),
+                ("anybody", ForceReregister::Anybody),
+            ];
+            realm.force_reregister = item.one_of(cx, &whom).unwrap_or_default();
+        }
         wampd.finish(cx);
     }
+}
+
+/// A timeout of calls, up to a week.
+fn timeout(cx: &mut Context<'_>, section: &mut Section<'_>, key: &'static str) -> Option<Duration> {
+    section.get(key)?.integer(cx, 1..=604_800_000, "ms").map(Duration::from_millis)
 }
 
 fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<(RoleConfig, Option<Authorizer>)> {

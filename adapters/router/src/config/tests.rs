@@ -4,7 +4,7 @@ use crate::script::read_script;
 use proptest::prelude::*;
 use std::time::Duration;
 use wampd_core::auth::{CraSecret, TicketDigest};
-use wampd_core::router::{Action, EventHistory, Permissions, RequestIdCheck};
+use wampd_core::router::{Action, EventHistory, ForceReregister, Permissions, RequestIdCheck};
 use wampd_core::uri::{MatchPolicy, Uri, UriRule};
 use wampd_wire::{Preference, Subprotocol};
 
@@ -752,4 +752,27 @@ fn disclosure_and_trust() {
     let text = node_with(r#"[{"name": "anonymous", "wampd": {"trustlevel": -1}}]"#, "");
     let [error] = &errors(&text)[..] else { panic!("one error") };
     assert!(error.contains("trustlevel"), "{error}");
+}
+
+#[test]
+fn calls_of_a_realm() {
+    let default = valid(json(&node_with(ANONYMOUS, ""))).router.realms[0].clone();
+    assert_eq!((default.call_timeout, default.max_call_timeout), (None, None));
+    assert_eq!(default.force_reregister, ForceReregister::Nobody);
+    let with = |wampd: &str| node_with(&format!(r#"{ANONYMOUS}, "wampd": {wampd}"#), "");
+    let text =
+        with(r#"{"call_timeout_ms": 30000, "max_call_timeout_ms": 600000, "force_reregister": "same_principal"}"#);
+    let realm = valid(json(&text)).router.realms[0].clone();
+    assert_eq!(realm.call_timeout, Some(Duration::from_secs(30)));
+    assert_eq!(realm.max_call_timeout, Some(Duration::from_secs(600)));
+    assert_eq!(realm.force_reregister, ForceReregister::SamePrincipal);
+    for (wampd, told) in [
+        (r#"{"call_timeout_ms": 0}"#, "call_timeout_ms: 0 is out of range (1 to 604800000 ms)"),
+        (r#"{"force_reregister": true}"#, "force_reregister"),
+        (r#"{"force_reregister": "all"}"#, "one of: nobody, same_principal, anybody"),
+        (r#"{"call_timeout": 1}"#, "did you mean \"call_timeout_ms\"?"),
+    ] {
+        let errors = errors(&with(wampd));
+        assert!(errors.len() == 1 && errors[0].contains(told), "{wampd}: {errors:?}");
+    }
 }
