@@ -167,6 +167,31 @@ fn results_may_come_in_parts() {
 }
 
 #[test]
+fn progress_is_asked_of_callees_that_give_it() {
+    for (features, needs_canceling, expected) in [
+        (Features::NONE, false, false),
+        (Features::CALL_CANCELING, false, false),
+        (Features::PROGRESSIVE_CALL_RESULTS, false, true),
+        (Features::PROGRESSIVE_CALL_RESULTS, true, false),
+        (Features::PROGRESSIVE_CALL_RESULTS.union(Features::CALL_CANCELING), true, true),
+    ] {
+        let (mut sim, [caller]) = world(realm_with(|realm| realm.progress_needs_canceling = needs_canceling));
+        let callee = callee_with(&mut sim, features);
+        register(&mut sim, callee, "count");
+        let receive_progress = CallOptions { receive_progress: true, ..CallOptions::default() };
+        let request = call_with(&mut sim, caller, "count", receive_progress, 3);
+        let (_, invocation, details) = invocation(&mut sim);
+        assert_eq!(details.receive_progress, expected, "{features:?} {needs_canceling}");
+        // Progress that was not asked for is dropped.
+        let options = YieldOptions { progress: true, ..YieldOptions::default() };
+        sim.send(callee, Yield { request: invocation, options, payload: number(1) });
+        assert_eq!(sim.events().len(), usize::from(expected));
+        answer(&mut sim, callee, invocation, 2);
+        assert_eq!(outcome(&mut sim, caller, request), Ok(2));
+    }
+}
+
+#[test]
 fn a_call_can_be_canceled_in_three_ways() {
     for (mode, told_at_once, interrupted) in [
         (Some(CancelMode::Skip), true, false),

@@ -38,6 +38,10 @@ pub struct RealmConfig {
     pub call_timeout: Option<Duration>,
     /// The longest timeout that a call can have; without one, or with a longer one, it has this. `None`: any.
     pub max_call_timeout: Option<Duration>,
+    /// Whether progressive results of a callee need its announcement of `call_canceling`, as the specification has it;
+    /// without it they are not asked for. Not so by default: Autobahn|JS gives them and announces no canceling, and what
+    /// such a callee sends for a caller that is gone is dropped all the same.
+    pub progress_needs_canceling: bool,
     /// Whom a callee may push off a procedure with `force_reregister`.
     pub force_reregister: ForceReregister,
     /// Topics whose past events are kept; unique by URI and match policy (a later one replaces the earlier one).
@@ -57,6 +61,7 @@ impl RealmConfig {
             disclose_me: true,
             call_timeout: None,
             max_call_timeout: None,
+            progress_needs_canceling: false,
             force_reregister: ForceReregister::Nobody,
             event_history: Vec::new(),
         }

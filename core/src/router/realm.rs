@@ -7,6 +7,7 @@ use super::dealer::Dealer;
 use super::permission::Permissions;
 use crate::hash::{HashMap, Seed};
 use crate::id::SessionId;
+use crate::message::Features;
 use crate::time::UnixTime;
 use crate::uri::{Uri, UriRule};
 use core::time::Duration;
@@ -40,6 +41,8 @@ pub(crate) struct Realm {
     pub(crate) sessions: BTreeMap<SessionId, PeerKey>,
     call_timeout: Option<Duration>,
     max_call_timeout: Option<Duration>,
+    /// What a callee must have announced to be asked for progressive results.
+    pub(crate) progressive_results: Features,
     pub(crate) force_reregister: ForceReregister,
     roles: Vec<RoleConfig>,
     /// How often a role was changed: verdicts cached before that are void.
@@ -66,6 +69,11 @@ impl Realm {
             sessions: BTreeMap::new(),
             call_timeout: config.call_timeout,
             max_call_timeout: config.max_call_timeout,
+            progressive_results: if config.progress_needs_canceling {
+                Features::PROGRESSIVE_CALL_RESULTS.union(Features::CALL_CANCELING)
+            } else {
+                Features::PROGRESSIVE_CALL_RESULTS
+            },
             force_reregister: config.force_reregister,
             roles,
             role_changes: 0,

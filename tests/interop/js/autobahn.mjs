@@ -14,6 +14,15 @@ const SERIALIZERS = {
 };
 const uriOf = (error) => error.error;
 
+// Promises that collect the progress of a call.
+function deferred() {
+  const it = {};
+  it.promise = new Promise((resolve, reject) => Object.assign(it, { resolve, reject }));
+  it.promise.progress = [];
+  it.notify = (result) => it.promise.progress.push(result);
+  return it;
+}
+
 // A session that joined; `left` resolves to the details of its end.
 function join(url, realm, user, secret, serializer) {
   const connection = new autobahn.Connection({
@@ -22,6 +31,7 @@ function join(url, realm, user, secret, serializer) {
     authmethods: ['wampcra'],
     authid: user,
     max_retries: 0,
+    use_deferred: deferred,
     onchallenge: (_session, method, extra) => {
       assert.equal(method, 'wampcra');
       const { salt, iterations, keylen } = extra;
@@ -99,6 +109,16 @@ async function everything(serializer) {
     );
     assert.deepEqual([error.args, error.kwargs], [[1, 'two'], { why: 'asked to' }]);
   }
+
+  // A callee that gives progress without announcing call_canceling.
+  const count = ([n], _kwargs, { progress }) => {
+    for (let i = 0; i < n; i++) progress([i]);
+    return n;
+  };
+  await within(ada.session.register('com.example.public.count', count), 'register');
+  const counting = bob.session.call('com.example.public.count', [3], {}, { receive_progress: true });
+  assert.equal(await within(counting, 'count'), 3);
+  assert.deepEqual(counting.progress, [0, 1, 2]);
 
   let arrived;
   const event = new Promise((resolve) => (arrived = resolve));

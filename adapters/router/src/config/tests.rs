@@ -758,14 +758,16 @@ fn disclosure_and_trust() {
 fn calls_of_a_realm() {
     let default = valid(json(&node_with(ANONYMOUS, ""))).router.realms[0].clone();
     assert_eq!((default.call_timeout, default.max_call_timeout), (None, None));
-    assert_eq!(default.force_reregister, ForceReregister::Nobody);
+    assert_eq!((default.force_reregister, default.progress_needs_canceling), (ForceReregister::Nobody, false));
     let with = |wampd: &str| node_with(&format!(r#"{ANONYMOUS}, "wampd": {wampd}"#), "");
-    let text =
-        with(r#"{"call_timeout_ms": 30000, "max_call_timeout_ms": 600000, "force_reregister": "same_principal"}"#);
+    let text = with(
+        r#"{"call_timeout_ms": 30000, "max_call_timeout_ms": 600000, "progress_needs_canceling": true,
+        "force_reregister": "same_principal"}"#,
+    );
     let realm = valid(json(&text)).router.realms[0].clone();
     assert_eq!(realm.call_timeout, Some(Duration::from_secs(30)));
     assert_eq!(realm.max_call_timeout, Some(Duration::from_secs(600)));
-    assert_eq!(realm.force_reregister, ForceReregister::SamePrincipal);
+    assert_eq!((realm.force_reregister, realm.progress_needs_canceling), (ForceReregister::SamePrincipal, true));
     for (wampd, told) in [
         (r#"{"call_timeout_ms": 0}"#, "call_timeout_ms: 0 is out of range (1 to 604800000 ms)"),
         (r#"{"force_reregister": true}"#, "force_reregister"),

@@ -37,8 +37,7 @@ pub(crate) type Calls = Arena<CallKey, Call>;
 /// Error and text of an ERROR.
 type Refusal = (Uri, String);
 
-/// What a callee must have announced for progressive results, and for progressive invocations.
-const PROGRESSIVE_RESULTS: Features = Features::PROGRESSIVE_CALL_RESULTS.union(Features::CALL_CANCELING);
+/// What a callee must have announced for progressive invocations.
 const PROGRESSIVE_INVOCATIONS: Features = Features::PROGRESSIVE_CALL_INVOCATIONS.union(Features::CALL_CANCELING);
 
 /// A call without a final answer.
@@ -254,7 +253,7 @@ impl Router {
         callee.next_invocation = invocation.next();
         callee.invocations.insert(invocation, key);
         call.stage = Stage::Invoked(Invoked { callee: to.peer, invocation, place: to.place, interrupted: false });
-        call.progress = asked.receive_progress && callee.callee_has(PROGRESSIVE_RESULTS);
+        call.progress = asked.receive_progress && callee.callee_has(self.realms.get(call.realm).progressive_results);
         let receive_progress = call.progress;
         let reroutes = callee.callee_has(Features::CALL_REROUTE);
         let timeout = asked.timeout.filter(|_| to.forward_timeout && callee.callee_has(Features::CALL_TIMEOUT));

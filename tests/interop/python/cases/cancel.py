@@ -4,7 +4,7 @@ Features: call_canceling, call_timeout."""
 
 import asyncio
 
-from autobahn.wamp.types import CallOptions
+from autobahn.wamp.types import CallOptions, RegisterOptions
 
 from peer import equal, join, refused, run, within
 
@@ -35,6 +35,21 @@ async def main():
     await refused(call, "wamp.error.timeout")
     equal(await within(interrupted.get()), 99, "interrupted by the timeout")
     equal(await within(caller.call("com.example.echo", 1)), 1, "a call after it")
+
+    # With progress it is the time between results.
+    async def slowly(n, details=None):
+        for i in range(n):
+            await asyncio.sleep(0.03)
+            details.progress(i)
+        await hang(n)
+
+    await within(callee.register(slowly, "com.example.slowly", options=RegisterOptions(details_arg="details")))
+    progress = []
+    options = CallOptions(timeout=1000, on_progress=progress.append)
+    await refused(caller.call("com.example.slowly", 40, options=options), "wamp.error.timeout")
+    equal(progress, list(range(40)), "progress for longer than the timeout")
+    equal(await within(interrupted.get()), 40, "interrupted after all")
+    equal(await within(caller.call("com.example.echo", 2)), 2, "a call after it")
     await callee.quit()
     await caller.quit()
 
