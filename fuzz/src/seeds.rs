@@ -288,6 +288,20 @@ fn router_ops() -> Named {
                 ],
             ),
         ),
+        (
+            "killed-while-held",
+            script(
+                3,
+                &[
+                    (Join, 2, 0, ASKED),
+                    (Subscribe, 2, 0, 0),
+                    (Subscribe, 2, 1, 0),
+                    (Subscribe, 2, 2, 0),
+                    (Kill, 2, 0, 0),
+                    (Goodbye, 2, 0, 0),
+                ],
+            ),
+        ),
         ("odd", with(1, &[(Odd, 0, 4, 0), (Odd, 1, 6, 0)])),
         ("shut-down", with(1, &[call[0], call[1], (Open, 3, 0, 0), (ShutDown, 0, 0, 0), (Goodbye, 0, 0, 0)])),
         ("congested", with(1, &[call[0], (Congest, 1, 0, 1), call[1], (Congest, 1, 0, 2)])),

@@ -1,7 +1,7 @@
 //! A router driven by hand: bare peers in numbered slots, one input at a time, and [`Books`] that must balance.
 //!
 //! After each input [`Router::check_invariants`] holds, nothing is sent to a peer after its Close, nobody gets a message
-//! twice, ABORT is followed by Close at once, and [`Output::InputReady`] tells the truth.
+//! twice, ABORT is followed by Close at once, and [`Output::InputReady`] comes exactly where it must.
 
 use crate::books::Books;
 use crate::rng::{BeginningWith, Pcg};
@@ -82,6 +82,8 @@ struct Place {
     key: Option<PeerKey>,
     previous: Option<PeerKey>,
     unable: bool,
+    /// Whether the adapter would read from it: as long as it was not told otherwise.
+    reads: bool,
     books: Books,
 }
 
@@ -122,8 +124,8 @@ impl Driver {
         match input {
             Input::Open(slot) if !self.is_attached(slot) => {
                 if let Ok(key) = self.router.open(self.now, LinkInfo::default()) {
-                    self.slots[slot] =
-                        Place { key: Some(key), previous: self.slots[slot].previous, ..Place::default() };
+                    let previous = self.slots[slot].previous;
+                    self.slots[slot] = Place { key: Some(key), previous, reads: true, ..Place::default() };
                     assert_eq!(self.slot_of.insert(key, slot), None, "a key given out twice");
                 }
             }
@@ -224,14 +226,19 @@ impl Driver {
                     self.seen.push(Seen::AskedAction(request));
                 }
                 Output::InputReady(peer) => {
-                    assert!(self.slot_of.contains_key(&peer), "input wanted from a peer that is gone");
+                    let slot = *self.slot_of.get(&peer).expect("input wanted from a peer that is there");
                     assert!(self.router.wants_input(peer), "InputReady, but input is not wanted");
+                    self.slots[slot].reads = true;
                 }
                 other => panic!("the driver does not know {other:?}"),
             }
         }
-        for place in &self.slots {
-            assert!(place.key.is_none() || !matches!(place.books, Books::Aborted), "ABORT without Close");
+        for place in &mut self.slots {
+            let Some(key) = place.key else { continue };
+            assert!(!matches!(place.books, Books::Aborted), "ABORT without Close");
+            let wanted = self.router.wants_input(key);
+            assert!(place.reads || !wanted, "input is wanted again, but InputReady did not say so");
+            place.reads = wanted;
         }
         self.router.check_invariants();
     }

@@ -6,7 +6,7 @@
 
 use crate::answerer::{REALM, Ruling};
 use crate::books::{Asked, Books, Session, numbered};
-use crate::config::{ANYTHING, founding_realm};
+use crate::config::{ANYTHING, ASKED, founding_realm};
 use crate::driver::{Driver, Input, Seen, Slot};
 use crate::handshake::sign;
 use crate::meta::PROCEDURES;
@@ -24,9 +24,6 @@ use wampd_core::value::{Dict, Value};
 
 /// How many peers there can be at a time.
 pub const SLOTS: usize = 6;
-
-/// The role whose every action is asked about.
-pub const ASKED: &str = "asked";
 
 /// The role that may use the meta API.
 pub const ADMIN: &str = "admin";

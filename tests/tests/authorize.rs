@@ -483,6 +483,27 @@ fn canceling_what_is_held_makes_room() {
     assert!(sim.router.wants_input(peer));
 }
 
+#[test]
+fn one_that_is_killed_while_too_much_is_held_can_still_say_goodbye() {
+    let mut config = realm();
+    config.limits.max_held_requests = 1;
+    let (mut sim, _) = world_of(config, &[&[]]);
+    let joe = join(&mut sim, "joe", ASKED);
+    let peer = sim.peer(joe).expect("attached");
+    for topic in ["com.a", "com.b"] {
+        ask_subscribe(&mut sim, joe, topic);
+    }
+    told_within(&mut sim, 1);
+    assert!(!sim.router.wants_input(peer));
+    let session = sim.session(joe).session;
+    let outputs = sim.with_router(|router, now| {
+        assert!(router.kill(now, session, close::KILLED, "enough"));
+        core::iter::from_fn(|| router.poll_output()).collect::<Vec<_>>()
+    });
+    let ready = |output: &wampd_core::router::Output| matches!(output, wampd_core::router::Output::InputReady(ready) if *ready == peer);
+    assert!(sim.router.wants_input(peer) && outputs.iter().any(ready), "{outputs:?}");
+}
+
 // ---- the cache ----
 
 /// Does the same thing so many times, and returns how often it was asked about.

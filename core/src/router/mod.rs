@@ -324,7 +324,7 @@ impl Router {
         let Some(&peer) = self.sessions.get(&session) else { return false };
         let joined = self.session(peer).is_some();
         if joined {
-            self.dismiss(now, peer, reason, message);
+            self.dismiss(now, peer, reason, Some(message), false);
             self.publish_meta_events();
         }
         joined
@@ -338,7 +338,9 @@ impl Router {
         for key in keys {
             let Some(peer) = self.peers.get(key) else { continue };
             match peer.state {
-                State::Joined(_) => self.dismiss(now, key, close::SYSTEM_SHUTDOWN, "the router shuts down"),
+                State::Joined(_) => {
+                    self.dismiss(now, key, close::SYSTEM_SHUTDOWN, Some("the router shuts down"), false);
+                }
                 State::AwaitGoodbye => {}
                 State::AwaitHello | State::AwaitVerdict(..) | State::AwaitAuthenticate(..) => {
                     self.send_abort(key, close::SYSTEM_SHUTDOWN, "the router shuts down");

@@ -158,20 +158,24 @@ impl Router {
     }
 
     /// Ends a session at the router's wish: it can do nothing more, and its transport is closed when it has answered
-    /// the GOODBYE, or has failed to in time.
-    pub(crate) fn dismiss(&mut self, now: Instant, key: PeerKey, reason: Uri, message: &str) {
-        self.end_session(now, key);
-        self.say_goodbye(now, key, reason, Some(message));
-    }
-
-    /// Tells a peer that its session, which is over, was ended by the router.
-    pub(crate) fn say_goodbye(&mut self, now: Instant, key: PeerKey, reason: Uri, message: Option<&str>) {
+    /// the GOODBYE, or has failed to in time. `silently`: others are not told that the session has left.
+    pub(crate) fn dismiss(&mut self, now: Instant, key: PeerKey, reason: Uri, message: Option<&str>, silently: bool) {
+        let wanted_input = self.wants_input(key);
+        if silently {
+            self.end_session_silently(now, key);
+        } else {
+            self.end_session(now, key);
+        }
         let details = message.map(|message| ("message".to_owned(), Value::from(message))).into_iter().collect();
         self.send(key, Goodbye { details, reason });
         if let Some(peer) = self.peers.get_mut(key) {
             peer.state = State::AwaitGoodbye;
         }
         self.set_deadline(key, now.after(self.config.limits.goodbye_timeout));
+        // Too many requests were held: now the answer to the GOODBYE is waited for.
+        if !wanted_input && self.wants_input(key) {
+            self.outputs.push_back(Output::InputReady(key));
+        }
     }
 
     /// The peer broke the protocol: ABORT, and away with it.

@@ -205,12 +205,7 @@ impl Router {
             Effect::Nothing => {}
             Effect::End { sessions, farewell: Farewell { reason, message }, silently } => {
                 for key in sessions {
-                    if silently {
-                        self.end_session_silently(now, key);
-                    } else {
-                        self.end_session(now, key);
-                    }
-                    self.say_goodbye(now, key, reason.clone(), message.as_deref());
+                    self.dismiss(now, key, reason.clone(), message.as_deref(), silently);
                 }
             }
             Effect::RemoveCallee { session, registration, reason } => {
