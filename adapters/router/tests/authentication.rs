@@ -262,3 +262,33 @@ fn a_function_sees_the_ticket() {
     assert_eq!(refusal(node.join("realm1", Some("tim"), ticket("wrong"))).0, "com.example.no");
     assert_eq!(refusal(node.join("realm1", Some("tom"), ticket("wrong"))).0, "wamp.error.not_authorized");
 }
+
+/// Peers that ask and go away leave their questions behind, but not without a bound.
+#[test]
+fn too_many_logins_are_refused_at_once() {
+    struct Busy(Mutex<mpsc::Receiver<()>>);
+    impl FunctionAuthenticator for Busy {
+        fn authenticate(&self, _: Login, reply: Reply) {
+            let _ = self.0.lock().expect("not poisoned").recv();
+            reply.send(Ok(FunctionGrant::default()));
+        }
+    }
+    let (go_on, may_go_on) = mpsc::channel();
+    let node =
+        TestNode::with_function_and_limits("anonymous", Busy(Mutex::new(may_go_on)), r#"{"max_waiting_decisions": 1}"#);
+    std::thread::scope(|scope| {
+        // One is asked about, one waits; a third is refused, whoever it is.
+        let clients: Vec<_> = (0..3).map(|_| scope.spawn(|| node.join("realm1", None, vec![]))).collect();
+        while !node.log().contains("too many logins wait") {
+            std::thread::yield_now();
+        }
+        drop(go_on);
+        let joined = clients.into_iter().map(|client| client.join().expect("no panic"));
+        let (joined, refused): (Vec<_>, Vec<_>) = joined.partition(Result::is_ok);
+        // The first may have been taken so late that the second found no room either.
+        assert!(!joined.is_empty() && !refused.is_empty());
+        for refused in refused {
+            assert_eq!(refusal(refused), failed("too many logins wait"));
+        }
+    });
+}

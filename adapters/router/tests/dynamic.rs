@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::mpsc;
 use support::authenticator::{Answer, Authenticator};
 use support::{TestNode, cra, refusal, ticket, who};
 use wampd_core::message::Payload;
@@ -116,4 +117,22 @@ fn an_authenticator_that_never_answers() {
     let (reason, _) = refusal(node.join("realm1", Some("silent"), cra("x")));
     assert_eq!(reason, "wamp.error.authentication_failed");
     authenticator.stop();
+}
+
+#[test]
+fn too_many_logins_are_refused_at_once() {
+    let node = TestNode::with_limits(AUTH, r#"{"max_waiting_decisions": 1}"#);
+    let (asked, is_asked) = mpsc::channel();
+    let authenticator = Authenticator::new(node.service(), move |_, _| {
+        asked.send(()).expect("received");
+        None
+    });
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| refusal(node.join("realm1", Some("one"), cra("x"))));
+        is_asked.recv().expect("asked");
+        assert_eq!(refusal(node.join("realm1", Some("two"), cra("x"))), failed("the dynamic authenticator failed"));
+        assert!(node.log().contains("too many calls wait for an answer"), "{}", node.log());
+        assert_eq!(authenticator.stop().len(), 1);
+        assert_eq!(waiting.join().expect("no panic"), failed("the dynamic authenticator failed"), "its callee is gone");
+    });
 }

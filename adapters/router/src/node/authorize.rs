@@ -25,10 +25,7 @@ impl NodeHost {
         let identity = &request.identity;
         let authorizer = self.authorizers.get(&identity.realm).and_then(|roles| roles.get(&identity.authrole));
         match authorizer.cloned() {
-            Some(Authorizer::Function(function)) => {
-                self.ask_function_authorizer(request, function, cx);
-                None
-            }
+            Some(Authorizer::Function(function)) => self.ask_function_authorizer(request, function, cx),
             Some(Authorizer::Procedure(procedure)) => {
                 let attempt = Attempt::from(request);
                 let args = attempt.arguments().to_vec();
@@ -44,10 +41,15 @@ impl NodeHost {
         }
     }
 
-    fn ask_function_authorizer(&self, request: &ActionRequest, function: FunctionAuthz, cx: &Context<'_>) {
+    fn ask_function_authorizer(
+        &mut self,
+        request: &ActionRequest,
+        function: FunctionAuthz,
+        cx: &Context<'_>,
+    ) -> Option<ActionVerdict> {
         let (id, attempt) = (request.id, Attempt::from(request));
         let (server, log) = (cx.handle().clone(), self.log.clone());
-        self.functions.run(request.expires.since(cx.now()), move || {
+        let asked = self.functions.run(request.expires.since(cx.now()), move || {
             let FunctionAuthz { name, authorizer } = function;
             let told = attempt.clone();
             let reply = Reply::new(move |answer: Result<Permit, AuthorizerFailed>| {
@@ -56,6 +58,10 @@ impl NodeHost {
             });
             authorizer.authorize(attempt, reply);
         });
+        (!asked).then(|| {
+            self.observer.too_many_decisions(&self.log);
+            ActionVerdict::Failed { message: "too many decisions wait".to_owned() }
+        })
     }
 
     /// A procedure has decided, or failed to.

@@ -11,7 +11,7 @@ use crate::authn::answerer::{Answer, Answerer, Pending};
 use crate::authn::function::{Login, Reply};
 use crate::authn::grant::{FunctionError, FunctionGrant};
 use crate::authn::scram::ScramSecret;
-use crate::config::{AuthConfig, Authorizers, DynamicAuth, FunctionAuth, Route, Routes};
+use crate::config::{AuthConfig, Authorizers, DynamicAuth, FunctionAuth, NodeLimits, Route, Routes};
 use crate::log::Log;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -43,7 +43,7 @@ pub(super) struct NodeHost {
     pub(super) functions: Functions,
     pub(super) services: Services<Asked>,
     demo: Option<Backend>,
-    observer: Observer,
+    pub(super) observer: Observer,
     pub(super) log: Arc<Log>,
 }
 
@@ -69,21 +69,20 @@ impl NodeHost {
         sites: Vec<Routes<Service>>,
         realms: BTreeSet<Uri>,
         authorizers: Authorizers,
-        shelf: Shelf,
+        limits: &NodeLimits,
         log: Arc<Log>,
     ) -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        let (answerer, functions) = (Answerer::new(seed), Functions::new()?);
         Ok(Self {
             auths,
             sites,
             realms,
             authorizers,
-            shelf,
-            answerer,
-            functions,
-            services: Services::default(),
+            shelf: Shelf::new(limits.max_file_memory),
+            answerer: Answerer::new(seed),
+            functions: Functions::new(limits.max_waiting_decisions)?,
+            services: Services::new(limits.max_waiting_decisions),
             demo: None,
             observer: Observer::default(),
             log,
@@ -94,16 +93,17 @@ impl NodeHost {
         self.demo = Some(Backend::new(locals));
     }
 
+    /// Asks a function; the answer comes later, if it is not returned.
     fn ask_function(
-        &self,
+        &mut self,
         request: &AuthRequest,
         function: FunctionAuth,
         login: Login,
         pending: Pending,
         cx: &Context<'_>,
-    ) {
+    ) -> Option<AuthVerdict> {
         let (id, server, log) = (request.id, cx.handle().clone(), self.log.clone());
-        self.functions.run(request.expires.since(cx.now()), move || {
+        let asked = self.functions.run(request.expires.since(cx.now()), move || {
             let name = function.name;
             let reply = Reply::new(move |answer| {
                 if let Err(error) = &answer {
@@ -113,8 +113,16 @@ impl NodeHost {
             });
             function.authenticator.authenticate(login, reply);
         });
+        (!asked).then(|| self.too_many_logins())
     }
 
+    /// The verdict on a login that there is no room for.
+    fn too_many_logins(&mut self) -> AuthVerdict {
+        self.observer.too_many_decisions(&self.log);
+        AuthVerdict::Deny { reason: error::AUTHENTICATION_FAILED, message: "too many logins wait".to_owned() }
+    }
+
+    /// Calls a procedure; the answer comes later, if it is not returned.
     fn ask_procedure(
         &mut self,
         request: &AuthRequest,
@@ -147,14 +155,14 @@ impl NodeHost {
     }
 
     /// A procedure has answered, or failed.
-    pub(super) fn answered(&self, asked: Asked, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
+    pub(super) fn answered(&mut self, asked: Asked, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
         match asked {
             Asked::Login(asked) => self.authenticated(asked, result, cx),
             Asked::Action(asked) => self.authorized(asked, result, cx),
         }
     }
 
-    fn authenticated(&self, asked: AskedLogin, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
+    fn authenticated(&mut self, asked: AskedLogin, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
         let AskedLogin { id, procedure, pending, patience } = asked;
         let answer = result.map_err(denial).and_then(FunctionGrant::from_value);
         if let Err(error) = &answer {
@@ -166,7 +174,9 @@ impl NodeHost {
                 FunctionGrant { cra: Some(_), .. } | FunctionGrant { scram: Some(ScramSecret::Password { .. }), .. },
             ) => {
                 let server = cx.handle().clone();
-                self.functions.run(patience, move || server.decide(id, pending.verdict(answer)));
+                if !self.functions.run(patience, move || server.decide(id, pending.verdict(answer))) {
+                    cx.decide(id, self.too_many_logins());
+                }
             }
             _ => cx.decide(id, pending.verdict(answer)),
         }
@@ -214,10 +224,7 @@ impl Host for NodeHost {
         let auth = usize::try_from(request.tag).ok().and_then(|tag| self.auths.get(tag)).unwrap_or(&none);
         match self.answerer.answer(auth, request) {
             Answer::Verdict(verdict) => Some(verdict),
-            Answer::Function(function, login, pending) => {
-                self.ask_function(request, function, login, pending, cx);
-                None
-            }
+            Answer::Function(function, login, pending) => self.ask_function(request, function, login, pending, cx),
             Answer::Dynamic(dynamic, login, pending) => self.ask_procedure(request, dynamic, login, pending, cx),
         }
     }

@@ -11,7 +11,6 @@ mod services;
 use crate::config::{AuthConfig, Endpoint as ConfigEndpoint, NodeConfig, PathService, StaticConfig};
 use crate::log::Log;
 use core::fmt;
-use files::Shelf;
 use host::NodeHost;
 use std::io;
 use std::sync::Arc;
@@ -106,8 +105,8 @@ impl Node {
                 None => StartError::System(error),
             }
         })?;
-        let shelf = Shelf::new(config.limits.max_file_memory);
-        let host = NodeHost::new(auths, sites, realms, config.authorizers, shelf, log).map_err(StartError::System)?;
+        let host = NodeHost::new(auths, sites, realms, config.authorizers, &config.limits, log);
+        let host = host.map_err(StartError::System)?;
         Ok(Self { server, host })
     }
 

@@ -12,6 +12,7 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Observer {
     refused: Throttle,
     paused: Throttle,
+    undecided: Throttle,
 }
 
 impl Observer {
@@ -37,6 +38,13 @@ impl Observer {
                 }
             }
             fact => self::log(log, fact),
+        }
+    }
+
+    /// A login or an action was refused because too many wait for a decision.
+    pub(super) fn too_many_decisions(&mut self, log: &Log) {
+        if let Some(times) = self.undecided.pass(Instant::now()) {
+            log.warn("refused: too many decisions wait").number("times", times).end();
         }
     }
 }

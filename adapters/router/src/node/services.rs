@@ -27,6 +27,8 @@ pub(super) struct CallFailed {
 pub(super) struct Services<Q> {
     by_role: BTreeMap<(Uri, String), LocalId>,
     sessions: BTreeMap<LocalId, Session<Q>>,
+    /// Calls of one session that are not over.
+    max_open: usize,
 }
 
 #[derive(Debug)]
@@ -50,13 +52,13 @@ pub(super) struct Call {
 /// A call that is over.
 pub(super) type Finished<Q> = (Q, Result<Value, CallFailed>);
 
-impl<Q> Default for Services<Q> {
-    fn default() -> Self {
-        Self { by_role: BTreeMap::new(), sessions: BTreeMap::new() }
-    }
-}
-
 impl<Q> Services<Q> {
+    /// No sessions yet, and never more than `max_open` calls of each at a time: peers that come and go can leave more calls
+    /// than there are peers.
+    pub(super) const fn new(max_open: usize) -> Self {
+        Self { by_role: BTreeMap::new(), sessions: BTreeMap::new(), max_open }
+    }
+
     /// Calls a procedure as this role in this realm. Returns the call if it has failed already; otherwise its end is
     /// returned by [`Services::event`].
     pub(super) fn call(
@@ -86,6 +88,10 @@ impl<Q> Services<Q> {
             }
         };
         let session = self.sessions.get_mut(&id)?;
+        if session.waiting.len() + session.calls.len() >= self.max_open {
+            let message = "too many calls wait for an answer".to_owned();
+            return Some((what, Err(CallFailed { error: error::UNAVAILABLE, message })));
+        }
         if !session.joined {
             session.waiting.push((call, what));
             return None;

@@ -59,8 +59,17 @@ impl TestNode {
 
     /// A node whose WebSocket asks `authenticator` about logins by `method`.
     pub fn with_function(method: &str, authenticator: impl FunctionAuthenticator + 'static) -> Self {
+        Self::with_function_and_limits(method, authenticator, "{}")
+    }
+
+    /// As [`TestNode::with_function`], with limits of its own.
+    pub fn with_function_and_limits(
+        method: &str,
+        authenticator: impl FunctionAuthenticator + 'static,
+        limits: &str,
+    ) -> Self {
         let auth = r#"{"anonymous": {"type": "static", "role": "guest"}}"#;
-        Self::build(auth, "{}", |ws| {
+        Self::build(auth, limits, |ws| {
             let name = "a function of the test".to_owned();
             let function =
                 FunctionAuth { name, authenticator: Arc::new(authenticator), default_role: Some("guest".into()) };
