@@ -30,7 +30,7 @@ pub(super) struct Driver {
     /// What the application has not taken yet, and how many bytes of payload that is.
     events: VecDeque<ClientEvent>,
     event_bytes: usize,
-    awaited: Option<Awaited>,
+    awaited: Awaited,
     /// The last message could not be sent: why, until whoever asked for it is told.
     unsent: Option<Undeliverable>,
     /// Why the connection is lost, until the application is told.
@@ -38,9 +38,10 @@ pub(super) struct Driver {
     end: Option<End>,
 }
 
-/// The request whose answer a method waits for.
+/// The request whose answer a method waits for, if one does.
+#[derive(Default)]
 struct Awaited {
-    request: RequestId,
+    request: Option<RequestId>,
     progress: VecDeque<(ResultDetails, Payload)>,
     answer: Option<ClientEvent>,
     /// The answer is the client's own: none came in time.
@@ -76,7 +77,7 @@ impl Driver {
             max_event_bytes: options.max_event_bytes,
             events: VecDeque::new(),
             event_bytes: 0,
-            awaited: None,
+            awaited: Awaited::default(),
             unsent: None,
             lost: None,
             end: None,
@@ -178,17 +179,16 @@ impl Driver {
         request: RequestId,
         mut progress: impl FnMut(ResultDetails, Payload),
     ) -> Result<ClientEvent, Error> {
-        self.awaited = Some(Awaited { request, progress: VecDeque::new(), answer: None, timed_out: false });
+        self.awaited = Awaited { request: Some(request), ..Awaited::default() };
         let result = loop {
-            let Some(awaited) = &mut self.awaited else { break Err(Error::Timeout) };
-            while let Some((details, payload)) = awaited.progress.pop_front() {
+            while let Some((details, payload)) = self.awaited.progress.pop_front() {
                 progress(details, payload);
             }
             if let Some(end) = &self.end {
                 break Err(Error::Ended(end.clone()));
             }
-            match awaited.answer.take() {
-                Some(ClientEvent::Failed { .. }) if awaited.timed_out => break Err(Error::Timeout),
+            match self.awaited.answer.take() {
+                Some(ClientEvent::Failed { .. }) if self.awaited.timed_out => break Err(Error::Timeout),
                 Some(ClientEvent::Failed { error, payload, .. }) => {
                     break Err(Error::Failed(Failure { error, payload }));
                 }
@@ -200,7 +200,7 @@ impl Driver {
             }
             self.turn(None);
         };
-        self.awaited = None;
+        self.awaited = Awaited::default();
         result
     }
 
@@ -303,24 +303,22 @@ impl Driver {
         if end.is_some() {
             self.end = end;
         }
-        if let Some(awaited) = &mut self.awaited {
-            if event.answers() == Some(awaited.request) {
-                awaited.timed_out = cause == Cause::Deadline;
-                awaited.answer = Some(event);
+        if let Some(awaited) = self.awaited.request {
+            if event.answers() == Some(awaited) {
+                self.awaited.timed_out = cause == Cause::Deadline;
+                self.awaited.answer = Some(event);
                 return;
             }
             match event {
-                ClientEvent::Result { request, details, payload } if request == awaited.request => {
-                    return awaited.progress.push_back((details, payload));
+                ClientEvent::Result { request, details, payload } if request == awaited => {
+                    return self.awaited.progress.push_back((details, payload));
                 }
                 other => event = other,
             }
-        }
-        if self.awaited.is_some()
-            && let Some(payload) = payload_mut(&mut event)
-        {
-            // It may wait for long, and should not keep a whole read buffer.
-            payload.detach();
+            if let Some(payload) = payload_mut(&mut event) {
+                // It may wait for long, and should not keep a whole read buffer.
+                payload.detach();
+            }
         }
         self.event_bytes += payload_len(&event);
         self.events.push_back(event);

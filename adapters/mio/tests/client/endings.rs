@@ -3,18 +3,25 @@
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    sync::Arc,
     thread,
     time::Duration,
 };
 
+use bytes::BytesMut;
 use wampd_core::{
     client::{ClientConfig, ClientEvent, ClientLimits, Side},
-    codec::Format,
-    message::{CallOptions, Payload, PublishOptions, RegisterOptions, SubscribeOptions, YieldOptions},
+    codec::{Format, encode},
+    id::SessionId,
+    message::{
+        CallOptions, Features, Payload, PublishOptions, RegisterOptions, RouterRoles, SubscribeOptions, Welcome,
+        WelcomeDetails, YieldOptions,
+    },
+    time::Instant,
     uri::{close, error},
 };
 use wampd_mio::client::{Client, End, Error, Lost, Options};
-use wampd_wire::{PingOptions, RawSocketOptions, TransportError};
+use wampd_wire::{CloseCode, Connection, Incoming, PingOptions, RawSocketOptions, TransportError, UpgradeOptions};
 
 use crate::harness::*;
 
@@ -133,6 +140,56 @@ fn router(then: &'static [&'static str]) -> String {
         while socket.read(&mut buffer).is_ok_and(|len| len > 0) {}
     });
     url
+}
+
+/// A WebSocket router that lets one client in and closes the transport at once, without GOODBYE.
+fn closing_router(code: CloseCode, reason: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let url = format!("ws://{}/", listener.local_addr().expect("bound"));
+    thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a client");
+        let now = Instant::ZERO;
+        let mut wire = Connection::new(Arc::default(), now);
+        let (mut buffer, mut out) = ([0; 4096], Vec::new());
+        while let Ok(len @ 1..) = socket.read(&mut buffer) {
+            let mut input = BytesMut::from(&buffer[..len]);
+            while let Some(incoming) = wire.next(now, &mut input, &mut out).expect("a good client") {
+                match incoming {
+                    Incoming::Http(request) => {
+                        wire.accept_websocket(now, &request, &UpgradeOptions::default(), &mut out).expect("an upgrade");
+                    }
+                    Incoming::Message(_) => {
+                        let encoding = wire.encoding().expect("open");
+                        let frame = encoding.begin(&mut out, 100);
+                        encode(&welcome().into(), encoding.format, &mut out).expect("encodable");
+                        encoding.finish(&mut out, frame).expect("short");
+                        wire.close(now, code, reason, &mut out);
+                    }
+                    _ => {}
+                }
+            }
+            socket.write_all(&out).expect("written");
+            out.clear();
+        }
+    });
+    url
+}
+
+fn welcome() -> Welcome {
+    let roles = RouterRoles { broker: Some(Features::NONE), dealer: Some(Features::NONE) };
+    Welcome {
+        session: SessionId::new(7).expect("in range"),
+        details: WelcomeDetails { roles, ..WelcomeDetails::default() },
+    }
+}
+
+#[test]
+fn a_router_that_closes_the_transport_only() {
+    let url = closing_router(CloseCode::INTERNAL_ERROR, "out of order");
+    let mut client = connect(&url, &Options::default(), limits());
+    let (events, end) = rest(&mut client);
+    assert_eq!(events, [ClientEvent::Lost]);
+    assert_eq!(end.to_string(), "the connection was lost: the router closed it with code 1011: out of order");
 }
 
 fn connect(url: &str, options: &Options, limits: ClientLimits) -> Client {
