@@ -56,6 +56,11 @@ impl Log {
         Self { level, format, out: Mutex::new(out) }
     }
 
+    /// How lines are written.
+    pub const fn format(&self) -> LogFormat {
+        self.format
+    }
+
     /// Begins a line about something that does not work.
     pub fn error(&self, event: &'static str) -> Line<'_> {
         self.line(Level::Error, event)

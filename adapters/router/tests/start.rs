@@ -300,12 +300,22 @@ fn what_can_not_be_started_is_said() {
 
     let (code, out, err) = output(&["start", "--config", &path("taken.json")]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(err.contains(&format!("wampd: cannot listen on tcp4:127.0.0.1:{port}: ")), "{err}");
+    assert!(err.contains(&format!("wampd: not started: cannot listen on tcp4:127.0.0.1:{port}: ")), "{err}");
     assert!(err.contains("another program listens there"), "{err}");
 
     let (code, _, err) = output(&["start", "--config", &path("wrong.yaml")]);
     assert_eq!(code, Some(1));
     assert!(err.contains("wrong.yaml:3:1: error: surprise: unknown key") && err.contains("not started"), "{err}");
+    for (name, events) in
+        [("wrong.yaml", &["configuration", "configuration", "not started"][..]), ("taken.json", &["not started"])]
+    {
+        let (code, _, err) = output(&["start", "--log-format", "json", "--config", &path(name)]);
+        let lines = err.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        let found: Vec<String> =
+            lines.filter(|line| line["level"] == "error").map(|line| line["event"].to_string()).collect();
+        let wanted: Vec<String> = events.iter().map(|event| format!("{event:?}")).collect();
+        assert_eq!((code, found), (Some(1), wanted), "{err}");
+    }
     let (code, _, err) = output(&["start", "--config", &path("missing.json")]);
     assert!(code == Some(1) && err.contains("cannot read the file"), "{err}");
     let (code, _, err) = output(&["start", "--cbdir", &path("")]);

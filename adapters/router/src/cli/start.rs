@@ -2,9 +2,10 @@
 
 use super::args::{Args, ArgsError, Known};
 use super::{Outcome, Streams};
-use crate::config::{self, Report};
+use crate::config::{self, Report, Severity};
 use crate::log::{Level, Log, LogFormat};
-use crate::node::{Node, StartError, demo};
+use crate::node::{Node, demo};
+use core::fmt::Display;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -58,18 +59,18 @@ pub fn run(args: Vec<String>, streams: &mut Streams<'_>) -> io::Result<Outcome> 
     };
     match file.and_then(|file| config::load(&file)) {
         Ok((config, warnings)) => {
-            write!(streams.err, "{warnings}")?;
             let log = Arc::new(log);
+            tell(&warnings, &log, streams)?;
             let connections = config.limits.server.max_connections;
             match Node::bind(config, log.clone()) {
                 Ok(node) => {
                     allow_files(connections, &log);
                     serve(node, &log)
                 }
-                Err(error) => cannot_start(&error, streams),
+                Err(error) => not_started(&error, &log, streams),
             }
         }
-        Err(report) => refuse(&report, streams),
+        Err(report) => refuse(&report, &log, streams),
     }
 }
 
@@ -79,12 +80,8 @@ fn allow_files(connections: usize, log: &Log) {
     let raised = Rlimit { current: limit.maximum, ..limit };
     let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
     if let Some(files) = current.filter(|files| *files < connections as u64) {
-        log.warn(
-            "fewer file descriptors than connections allowed: raise the limit of the process, or lower max_connections",
-        )
-        .number("files", files)
-        .number("max_connections", connections as u64)
-        .end();
+        let event = "fewer file descriptors than connections: raise the limit of the process, or lower max_connections";
+        log.info(event).number("files", files).number("max_connections", connections as u64).end();
     }
 }
 
@@ -110,7 +107,7 @@ the router.
 fn demo(log: Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {
     let config = match demo::config() {
         Ok(config) => config,
-        Err(report) => return refuse(&report, streams),
+        Err(report) => return refuse(&report, &log, streams),
     };
     let log = Arc::new(log);
     match Node::bind(config, log.clone()) {
@@ -119,13 +116,8 @@ fn demo(log: Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {
             streams.out.flush()?;
             serve(node.with_demo(), &log)
         }
-        Err(error) => cannot_start(&error, streams),
+        Err(error) => not_started(&error, &log, streams),
     }
-}
-
-fn cannot_start(error: &StartError, streams: &mut Streams<'_>) -> io::Result<Outcome> {
-    writeln!(streams.err, "wampd: {error}")?;
-    Ok(Outcome::Failure)
 }
 
 fn parse(args: Vec<String>) -> Result<(Args, Log), String> {
@@ -150,9 +142,39 @@ fn usage(streams: &mut Streams<'_>, message: &str) -> io::Result<Outcome> {
     Ok(Outcome::Usage)
 }
 
-fn refuse(report: &Report, streams: &mut Streams<'_>) -> io::Result<Outcome> {
-    write!(streams.err, "{report}")?;
-    writeln!(streams.err, "wampd: not started: the configuration has errors")?;
+/// Says what was found in a configuration: as the other lines of the log, where programs read them.
+fn tell(report: &Report, log: &Log, streams: &mut Streams<'_>) -> io::Result<()> {
+    if log.format() == LogFormat::Text {
+        return write!(streams.err, "{report}");
+    }
+    for problem in report.problems() {
+        let line = match problem.severity {
+            Severity::Error => log.error("configuration"),
+            Severity::Warning => log.warn("configuration"),
+        };
+        let line = line.text("path", &problem.path).text("message", &problem.message);
+        let line = match &problem.position {
+            Some(at) => line.number("line", at.line as u64).number("column", at.column as u64),
+            None => line,
+        };
+        match &problem.hint {
+            Some(hint) => line.text("hint", hint).end(),
+            None => line.end(),
+        }
+    }
+    Ok(())
+}
+
+fn refuse(report: &Report, log: &Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    tell(report, log, streams)?;
+    not_started(&"the configuration has errors", log, streams)
+}
+
+fn not_started(why: &dyn Display, log: &Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    match log.format() {
+        LogFormat::Text => writeln!(streams.err, "wampd: not started: {why}")?,
+        LogFormat::Json => log.error("not started").text("why", why).end(),
+    }
     Ok(Outcome::Failure)
 }
 

@@ -55,7 +55,7 @@ impl fmt::Display for StartError {
                     _ => "",
                 })
             }
-            Self::System(error) => write!(f, "cannot start: {error}"),
+            Self::System(error) => write!(f, "no resources: {error}"),
         }
     }
 }
