@@ -133,7 +133,7 @@ pub fn call_and_see(
             assert!(kwargs.is_empty(), "{kwargs:?}");
             Some(Ok(args))
         }
-        ClientEvent::Failed { request, error, payload } if (*whom, *request) == (id, call) => {
+        ClientEvent::Failed { request, error, payload, .. } if (*whom, *request) == (id, call) => {
             let (args, _) = payload.values().expect("values");
             Some(Err((error.clone(), args[0].as_str().expect("a text").to_owned())))
         }

@@ -43,7 +43,7 @@ fn errors_pass_with_their_arguments() {
     let error = procedure("error");
     sim.act(callee, |client, _| client.yield_error(invocation, error.clone(), number(7))).expect("open");
     let events = sim.events();
-    let [(_, ClientEvent::Failed { request: failed, error: why, payload })] = events.as_slice() else {
+    let [(_, ClientEvent::Failed { request: failed, error: why, payload, .. })] = events.as_slice() else {
         panic!("{events:?}")
     };
     assert_eq!((*failed, why, value(payload)), (request, &error, 7));

@@ -22,6 +22,7 @@ mod config;
 mod handshake;
 mod invocations;
 mod output;
+mod payloads;
 mod requests;
 mod session;
 
@@ -32,8 +33,8 @@ use crate::auth::ChannelBinding;
 use crate::id::{RegistrationId, RequestId, SubscriptionId};
 use crate::message::{
     self, Abort, Authenticate, Call, CallOptions, Cancel, CancelMode, CancelOptions, ChallengeMessage, Features,
-    Goodbye, Message, Payload, Publish, PublishOptions, Register, RegisterOptions, Subscribe, SubscribeOptions,
-    Unregister, Unsubscribe, Welcome, YieldOptions,
+    Goodbye, Message, PassThru, Payload, Publish, PublishOptions, Register, RegisterOptions, Subscribe,
+    SubscribeOptions, Unregister, Unsubscribe, Welcome, YieldOptions,
 };
 use crate::router::Undeliverable;
 use crate::time::Instant;
@@ -314,6 +315,9 @@ impl Client {
         payload: Payload,
     ) -> Result<RequestId, RequestError> {
         role("publisher", self.config.roles.publisher)?;
+        let announced = self.config.roles.publisher;
+        let router = self.open_session()?.welcome.details.roles.broker;
+        Session::check_payload(announced, router, options.pass_thru.as_deref(), &payload)?;
         let request = if options.acknowledge {
             self.expect(now, Pending::Publish)?
         } else {
@@ -368,30 +372,29 @@ impl Client {
         if options.progress && !(announced && self.open_session()?.dealer_has(parts)) {
             return Err(RequestError::FeatureNotAnnounced(parts));
         }
+        let (announced, router) = (self.config.roles.caller, self.open_session()?.welcome.details.roles.dealer);
+        Session::check_payload(announced, router, options.pass_thru.as_deref(), &payload)?;
         let request = self.expect(now, Pending::Call)?;
         if options.progress {
-            self.open_session()?.begin_parts(request, procedure.clone());
+            self.open_session()?.begin_parts(request, procedure.clone(), options.pass_thru.clone());
         }
         self.send(Call { request, options, procedure, payload });
         Ok(request)
     }
 
     /// Sends one more part of a call that was begun with `progress`; `progress`: and not the last one. All other options
-    /// are those of the first part. The answer to the call can come before its last part (spec: "Progressive Call
+    /// are those of the first part, and so the payload is of its kind. The answer to the call can come before its last part (spec: "Progressive Call
     /// Invocations").
     ///
     /// # Errors
     /// The call was not begun with `progress`, its last part has been sent or it has been answered, or the session is
-    /// being closed.
+    /// being closed; else see [`AnswerError`].
     pub fn continue_call(&mut self, call: RequestId, progress: bool, payload: Payload) -> Result<(), AnswerError> {
+        let announced = self.config.roles.caller;
         let session = self.open_session().map_err(|_| AnswerError::UnknownRequest)?;
-        let procedure = session.next_part(call, !progress)?;
-        self.send(Call {
-            request: call,
-            options: CallOptions { progress, ..CallOptions::default() },
-            procedure,
-            payload,
-        });
+        let (procedure, pass_thru) = session.next_part(call, !progress, announced, &payload)?;
+        let options = CallOptions { progress, pass_thru, ..CallOptions::default() };
+        self.send(Call { request: call, options, procedure, payload });
         Ok(())
     }
 
@@ -418,7 +421,10 @@ impl Client {
         options: YieldOptions,
         payload: Payload,
     ) -> Result<(), AnswerError> {
+        let announced = self.config.roles.callee;
         let session = self.open_session().map_err(|_| AnswerError::UnknownRequest)?;
+        let router = session.welcome.details.roles.dealer;
+        Session::check_payload(announced, router, options.pass_thru.as_deref(), &payload)?;
         session.invocations.answer(invocation, options.progress)?;
         self.send(invocation_result(invocation, options, payload));
         Ok(())
@@ -429,9 +435,26 @@ impl Client {
     /// # Errors
     /// See [`AnswerError`].
     pub fn yield_error(&mut self, invocation: RequestId, error: Uri, payload: Payload) -> Result<(), AnswerError> {
+        self.yield_error_with(invocation, error, None, payload)
+    }
+
+    /// Answers an invocation with an error whose payload is of this kind.
+    ///
+    /// # Errors
+    /// See [`AnswerError`].
+    pub fn yield_error_with(
+        &mut self,
+        invocation: RequestId,
+        error: Uri,
+        pass_thru: Option<Box<PassThru>>,
+        payload: Payload,
+    ) -> Result<(), AnswerError> {
+        let announced = self.config.roles.callee;
         let session = self.open_session().map_err(|_| AnswerError::UnknownRequest)?;
+        let router = session.welcome.details.roles.dealer;
+        Session::check_payload(announced, router, pass_thru.as_deref(), &payload)?;
         session.invocations.answer(invocation, false)?;
-        self.send(invocation_error(invocation, error, payload));
+        self.send(message::Error { pass_thru, ..invocation_error(invocation, error, payload) });
         Ok(())
     }
 

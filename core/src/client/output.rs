@@ -1,5 +1,7 @@
 use crate::id::{PublicationId, RegistrationId, RequestId, SubscriptionId};
-use crate::message::{CancelMode, EventDetails, Features, InvocationDetails, Message, Payload, ResultDetails, Welcome};
+use crate::message::{
+    CancelMode, EventDetails, Features, InvocationDetails, Message, PassThru, Payload, ResultDetails, Welcome,
+};
 use crate::uri::Uri;
 use crate::value::Dict;
 use core::fmt;
@@ -148,6 +150,8 @@ pub enum ClientEvent {
         request: RequestId,
         /// What went wrong.
         error: Uri,
+        /// What the payload is, if not arguments.
+        pass_thru: Option<Box<PassThru>>,
         /// Arguments of the error.
         payload: Payload,
     },
@@ -193,8 +197,10 @@ pub enum RequestError {
     TooManyPending,
     /// The client did not announce the role of this name, so the router would end the session.
     RoleNotAnnounced(&'static str),
-    /// The client did not announce this feature, so the router would end the session.
+    /// The client did not announce this feature, so the router would end the session; or the router did not.
     FeatureNotAnnounced(Features),
+    /// The payload is opaque without `enc_algo` in the options, or the other way round.
+    PayloadMismatch,
 }
 
 impl fmt::Display for RequestError {
@@ -203,7 +209,8 @@ impl fmt::Display for RequestError {
             Self::NotJoined => f.write_str("no session is open"),
             Self::TooManyPending => f.write_str("too many requests wait for an answer"),
             Self::RoleNotAnnounced(role) => write!(f, "the client did not announce the role {role}"),
-            Self::FeatureNotAnnounced(features) => write!(f, "the client did not announce {features:?}"),
+            Self::FeatureNotAnnounced(features) => write!(f, "client or router did not announce {features:?}"),
+            Self::PayloadMismatch => f.write_str("opaque bytes and enc_algo are only possible together"),
         }
     }
 }
@@ -218,14 +225,20 @@ pub enum AnswerError {
     UnknownRequest,
     /// A progressive result, but the caller did not ask for them.
     ProgressNotRequested,
+    /// The client did not announce this feature, so the router would end the session; or the router did not.
+    FeatureNotAnnounced(Features),
+    /// The payload is opaque without `enc_algo` in the options, or the other way round.
+    PayloadMismatch,
 }
 
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownRequest => "nothing of this id waits for an answer",
-            Self::ProgressNotRequested => "the caller did not ask for progressive results",
-        })
+        match self {
+            Self::UnknownRequest => f.write_str("nothing of this id waits for an answer"),
+            Self::ProgressNotRequested => f.write_str("the caller did not ask for progressive results"),
+            Self::FeatureNotAnnounced(features) => write!(f, "client or router did not announce {features:?}"),
+            Self::PayloadMismatch => f.write_str("opaque bytes and enc_algo are only possible together"),
+        }
     }
 }
 

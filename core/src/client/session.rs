@@ -4,8 +4,8 @@ use super::output::{AnswerError, ClientEvent, ClientOutput, ClientStats, Request
 use super::requests::{Answer, Pending, Requests};
 use crate::id::{RegistrationId, RequestId, SubscriptionId};
 use crate::message::{
-    CallResult, Cancel, CancelMode, CancelOptions, Error, Event, Features, Interrupt, Invocation, Message, Payload,
-    Registered, RequestType, Subscribed, Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome, Yield,
+    CallResult, Cancel, CancelMode, CancelOptions, Error, Event, Features, Interrupt, Invocation, Message, PassThru,
+    Payload, Registered, RequestType, Subscribed, Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome, Yield,
 };
 use crate::time::Instant;
 use crate::uri::{Uri, error};
@@ -29,6 +29,8 @@ pub(super) struct Session {
 #[derive(Debug)]
 struct InParts {
     procedure: Uri,
+    /// What its payloads are.
+    pass_thru: Option<Box<PassThru>>,
     /// More than the first part has been made.
     begun: bool,
     /// The last part has been made.
@@ -105,15 +107,23 @@ impl Session {
     }
 
     /// Remembers that more parts of a call are to be sent.
-    pub(super) fn begin_parts(&mut self, call: RequestId, procedure: Uri) {
-        self.in_parts.insert(call, InParts { procedure, begun: false, ended: false });
+    pub(super) fn begin_parts(&mut self, call: RequestId, procedure: Uri, pass_thru: Option<Box<PassThru>>) {
+        self.in_parts.insert(call, InParts { procedure, pass_thru, begun: false, ended: false });
     }
 
-    /// The procedure of a call of which one more part is sent; `last`: and no other.
-    pub(super) fn next_part(&mut self, call: RequestId, last: bool) -> Result<Uri, AnswerError> {
+    /// The procedure of a call of which one more part is sent, and what its payloads are; `last`: and no other.
+    pub(super) fn next_part(
+        &mut self,
+        call: RequestId,
+        last: bool,
+        announced: Option<Features>,
+        payload: &Payload,
+    ) -> Result<(Uri, Option<Box<PassThru>>), AnswerError> {
+        let router = self.welcome.details.roles.dealer;
         let parts = self.in_parts.get_mut(&call).filter(|parts| !parts.ended).ok_or(AnswerError::UnknownRequest)?;
+        Self::check_payload(announced, router, parts.pass_thru.as_deref(), payload)?;
         (parts.begun, parts.ended) = (true, last);
-        Ok(parts.procedure.clone())
+        Ok((parts.procedure.clone(), parts.pass_thru.clone()))
     }
 
     /// A CALL was not sent: takes it back, unless parts of it were sent before. Returns whether it was taken back.
@@ -171,7 +181,7 @@ impl Session {
             if kind == Pending::Call && open && self.dealer_has(Features::CALL_CANCELING) {
                 cx.send(Cancel { request, options: CancelOptions { mode: Some(CancelMode::KillNoWait) } });
             }
-            cx.tell(ClientEvent::Failed { request, error: error::TIMEOUT, payload: Payload::empty() });
+            cx.tell(failed(request, error::TIMEOUT));
         }
         while let Some(request) = self.invocations.expire(cx.now) {
             cx.stats.timed_out_invocations += 1;
@@ -185,7 +195,7 @@ impl Session {
     /// Fails whatever still waits.
     pub(super) fn end(self, cx: &mut Context<'_>) {
         for request in self.requests.end() {
-            cx.tell(ClientEvent::Failed { request, error: error::TRANSPORT_LOST, payload: Payload::empty() });
+            cx.tell(failed(request, error::TRANSPORT_LOST));
         }
     }
 
@@ -308,14 +318,14 @@ impl Session {
     }
 
     fn error(&mut self, cx: &mut Context<'_>, m: Error) -> Flow {
-        let Error { request_type, request, error, payload, .. } = m;
+        let Error { request_type, request, pass_thru, error, payload } = m;
         if request_type == RequestType::Invocation {
             return Flow::Violation("ERROR for an INVOCATION from a router".to_owned());
         }
         if request_type == RequestType::Call {
             self.in_parts.remove(&request);
         }
-        self.answered(cx, request, request_type, |_, _| ClientEvent::Failed { request, error, payload })
+        self.answered(cx, request, request_type, |_, _| ClientEvent::Failed { request, error, pass_thru, payload })
     }
 
     fn event(&self, cx: &mut Context<'_>, m: Event) {
@@ -371,6 +381,11 @@ impl Session {
             cx.tell(ClientEvent::Interrupted { request: m.request, mode: m.options.mode });
         }
     }
+}
+
+/// A failure that the client itself found.
+fn failed(request: RequestId, error: Uri) -> ClientEvent {
+    ClientEvent::Failed { request, error, pass_thru: None, payload: Payload::empty() }
 }
 
 pub(super) fn invocation_error(request: RequestId, error: Uri, payload: Payload) -> Error {

@@ -90,7 +90,7 @@ fn result(request: RequestId, progress: bool) -> CallResult {
 }
 
 fn failed(request: RequestId, error: Uri) -> ClientOutput {
-    told(ClientEvent::Failed { request, error, payload: Payload::empty() })
+    told(ClientEvent::Failed { request, error, pass_thru: None, payload: Payload::empty() })
 }
 
 /// The outputs of a client that breaks off: ABORT with a reason, the end for the application, Close.
@@ -313,7 +313,10 @@ fn errors_reach_the_application_with_their_arguments() {
         error: error.clone(),
         payload: payload.clone(),
     };
-    assert_eq!(feed(&mut client, answer.clone()), [told(ClientEvent::Failed { request: id, error, payload })]);
+    assert_eq!(
+        feed(&mut client, answer.clone()),
+        [told(ClientEvent::Failed { request: id, error, pass_thru: None, payload })]
+    );
     assert_eq!(feed(&mut client, answer), [], "a second time");
     assert_eq!(client.stats().late_answers, 1);
 }

@@ -5,9 +5,10 @@ use super::audience::admits;
 use super::config::EventHistory;
 use super::history::History;
 use super::meta::Watched;
+use super::passthru::needed_by_subscriber;
 use super::pattern::PatternMap;
 use super::peer::Peer;
-use super::publication::{Publication, needed_features};
+use super::publication::Publication;
 use super::realm::RealmKey;
 use super::retained::{Retained, RetainedEvent};
 use super::session::{Session, sorted_keys};
@@ -243,7 +244,7 @@ impl Router {
             event.excluded != Some(session.id)
                 && event.audience.as_ref().is_none_or(|audience| admits(audience, session))
                 && subscribers.reaches(place, event.rkey.as_deref())
-                && session.subscriber_has(needed_features(&event.payload))
+                && session.subscriber_has(needed_by_subscriber(&event.payload))
         };
         let found = retained.find(uri.as_str(), *matching, &self.config.limits, admitted);
         self.stats.retained_truncated += u64::from(found.truncated);

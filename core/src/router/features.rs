@@ -3,7 +3,10 @@
 use super::realm::Realm;
 use crate::message::{Features, RouterRoles};
 
+const PAYLOADS: Features = Features::PAYLOAD_PASSTHRU_MODE.union(Features::PAYLOAD_TRANSPARENCY);
+
 const BROKER: Features = Features::PUBLISHER_IDENTIFICATION
+    .union(PAYLOADS)
     .union(Features::PUBLISHER_EXCLUSION)
     .union(Features::SUBSCRIBER_BLACKWHITE_LISTING)
     .union(Features::PATTERN_BASED_SUBSCRIPTION)
@@ -12,6 +15,7 @@ const BROKER: Features = Features::PUBLISHER_IDENTIFICATION
     .union(Features::EVENT_RETENTION);
 
 const DEALER: Features = Features::CALLER_IDENTIFICATION
+    .union(PAYLOADS)
     .union(Features::CALL_CANCELING)
     .union(Features::CALL_TIMEOUT)
     .union(Features::CALL_TRUSTLEVELS)

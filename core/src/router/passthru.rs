@@ -3,7 +3,21 @@
 
 use super::output::Violation;
 use super::session::Session;
-use crate::message::{Features, Message, PassThru};
+use crate::message::{Features, Message, PassThru, Payload};
+
+/// What a subscriber must have announced to receive a payload. Bytes in the place of the arguments are no valid message
+/// for others. Payload passthru mode is valid for all: whether it is understood is the subscriber's matter (as the
+/// specification has it).
+pub(crate) fn needed_by_subscriber(payload: &Payload) -> Features {
+    if payload.as_opaque().is_some() { Features::PAYLOAD_TRANSPARENCY } else { Features::NONE }
+}
+
+/// What a callee must have announced to be given a call with such a payload, and a caller to be given such a result.
+pub(crate) fn needed_in_call(pass_thru: Option<&PassThru>, payload: &Payload) -> Features {
+    let passthru = pass_thru.is_some_and(PassThru::is_passthru);
+    let mode = if passthru { Features::PAYLOAD_PASSTHRU_MODE } else { Features::NONE };
+    mode | needed_by_subscriber(payload)
+}
 
 /// Payload passthru mode in a message of a session that did not announce it for the role in which it sends the message.
 pub(crate) fn violation(session: &Session, message: &Message) -> Option<Violation> {

@@ -3,14 +3,13 @@
 use super::audience::{self, Filter};
 use super::broker::Broker;
 use super::output::{Output, Recipients};
+use super::passthru::needed_by_subscriber;
 use super::peer::Peer;
 use super::permission::Decision;
 use super::realm::RealmKey;
 use super::{PeerKey, Router};
 use crate::id::{PublicationId, SessionId, SubscriptionId};
-use crate::message::{
-    Disclosed, Event, EventDetails, Features, Payload, Publish, PublishOptions, Published, RequestType,
-};
+use crate::message::{Disclosed, Event, EventDetails, Payload, Publish, PublishOptions, Published, RequestType};
 use crate::rng::draw_id;
 use crate::time::{Instant, UnixTime};
 use crate::uri::{MatchPolicy, Uri};
@@ -56,12 +55,6 @@ impl Publication {
     }
 }
 
-/// What a subscriber must have announced to understand a payload. Bytes in the place of the arguments are no valid
-/// message for others. (Payload passthru mode is valid for all: whether it is understood is the subscriber's matter.)
-pub(crate) fn needed_features(payload: &Payload) -> Features {
-    if payload.as_opaque().is_some() { Features::PAYLOAD_TRANSPARENCY } else { Features::NONE }
-}
-
 impl Router {
     pub(crate) fn publish(&mut self, now: Instant, key: PeerKey, publish: Publish, decision: Decision) {
         let Publish { request, mut options, topic, payload } = publish;
@@ -95,7 +88,7 @@ impl Router {
             sessions: &self.sessions,
             excluded: publication.excluded.map(|(peer, _)| peer),
             audience: options.audience.as_deref(),
-            needed: needed_features(&publication.payload),
+            needed: needed_by_subscriber(&publication.payload),
         };
         let (outputs, stats, limits) = (&mut self.outputs, &mut self.stats, &self.config.limits);
         let kept_at = publication.time.filter(|_| !options.audience.as_ref().is_some_and(|a| a.names_sessions()));

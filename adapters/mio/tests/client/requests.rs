@@ -135,7 +135,7 @@ fn errors_of_callees_arrive_whole() {
     let ClientEvent::Invocation { request: invocation, .. } = next(&mut callee) else { panic!("no invocation") };
     let payload = Payload::from_values(vec![Value::from("why")], Dict::from([("code".to_owned(), Value::from(7))]));
     callee.yield_error(invocation, "com.example.error", payload).expect("waits");
-    let ClientEvent::Failed { request: failed, error, payload } = next(&mut caller) else { panic!("no error") };
+    let ClientEvent::Failed { request: failed, error, payload, .. } = next(&mut caller) else { panic!("no error") };
     assert_eq!((failed, error.as_str()), (request, "com.example.error"));
     assert_eq!((args(&payload), kwargs(&payload)["code"].clone()), (vec![Value::from("why")], Value::from(7)));
     // An invocation is answered once.

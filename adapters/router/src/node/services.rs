@@ -109,7 +109,7 @@ impl<Q> Services<Q> {
                 waiting.into_iter().filter_map(|(call, what)| session.begin(locals, id, call, what)).collect()
             }
             ClientEvent::Result { request, payload, .. } => session.finish(request, first_argument(&payload)),
-            ClientEvent::Failed { request, error, payload } => {
+            ClientEvent::Failed { request, error, payload, .. } => {
                 let message = match first_argument(&payload) {
                     Ok(Value::Text(text)) => text,
                     _ => String::new(),

@@ -2,6 +2,7 @@
 //! (spec: "Calling and Invocations", "Progressive Call Results", "Call Re-Routing").
 
 use super::super::output::{CloseReason, Violation};
+use super::super::passthru::needed_in_call;
 use super::super::registration::Choice;
 use super::super::{PeerKey, Router};
 use super::{Call, CallKey, Kept, Stage};
@@ -17,6 +18,15 @@ impl Router {
         let Some(call) = self.answered_call(now, key, answer.request) else { return };
         let Yield { options, payload, .. } = answer;
         let Some(&Call { caller, request, progress, timeout, .. }) = self.calls.get(call) else { return };
+        let needed = needed_in_call(options.pass_thru.as_deref(), &payload);
+        if (progress || !options.progress) && !self.session(caller).is_some_and(|caller| caller.caller_has(needed)) {
+            // Nothing can be said to the callee about a YIELD; the caller still gets its answer.
+            let text = format!("the caller has not announced what the result needs: {needed:?}");
+            if options.progress {
+                self.interrupt(call, CancelMode::KillNoWait, error::FEATURE_NOT_SUPPORTED);
+            }
+            return self.fail_call(call, error::FEATURE_NOT_SUPPORTED, &text);
+        }
         // The callee is told of nobody, and nobody of the callee.
         let details = ResultDetails { progress: options.progress, callee: None, pass_thru: options.pass_thru };
         if !options.progress {
@@ -41,7 +51,14 @@ impl Router {
         if unavailable {
             self.reroute(now, call);
         } else if let Some(call) = self.finish(call) {
-            self.send(call.caller, Error { request_type: RequestType::Call, request: call.request, ..answer });
+            let (request_type, request) = (RequestType::Call, call.request);
+            let mut answer = Error { request_type, request, ..answer };
+            let needed = needed_in_call(answer.pass_thru.as_deref(), &answer.payload);
+            if !self.session(call.caller).is_some_and(|caller| caller.caller_has(needed)) {
+                // The application's error, without the arguments that the caller can not take.
+                (answer.pass_thru, answer.payload) = (None, Payload::empty());
+            }
+            self.send(call.caller, answer);
         }
     }
 

@@ -11,6 +11,7 @@ mod parts;
 
 pub(crate) use parts::CallKind;
 
+use super::passthru::needed_in_call;
 use super::permission::Decision;
 use super::realm::RealmKey;
 use super::registration::{Choice, Chosen, Fitness, Wanted};
@@ -102,6 +103,14 @@ pub(crate) struct Asked {
     rkey: Option<String>,
     pass_thru: Option<Box<PassThru>>,
     payload: Payload,
+}
+
+impl Asked {
+    /// What the callee must have announced.
+    fn needed(&self) -> Features {
+        let parts = if self.progress { PROGRESSIVE_INVOCATIONS } else { Features::NONE };
+        parts | needed_in_call(self.pass_thru.as_deref(), &self.payload)
+    }
 }
 
 /// What is kept of a CALL that waits, goes on, or may go to another callee.
@@ -200,7 +209,8 @@ impl Router {
             Choice::Line(shard) => self.wait_in_line(now, call, asked, shard)?,
             Choice::Nowhere => return Err(self.nowhere(&asked.procedure)),
             Choice::Incapable => {
-                let text = format!("no callee of procedure <{}> takes progressive call invocations", asked.procedure);
+                let needed = asked.needed().names().collect::<Vec<_>>().join(" and ");
+                let text = format!("no callee of procedure <{}> has announced {needed}", asked.procedure);
                 return Err((error::FEATURE_NOT_SUPPORTED, text));
             }
         }
@@ -219,11 +229,12 @@ impl Router {
         let Some(registration) = dealer.registrations.get_mut(id) else { return Choice::Nowhere };
         let (peers, limits) = (&self.peers, &self.config.limits);
         let wanted = Wanted { rkey: asked.rkey.as_deref(), tried };
+        let needed = asked.needed();
         registration.choose(&mut *self.rng, wanted, |peer| {
             let Some(peer) = peers.get(peer) else { return Fitness::Full };
             match peer.session() {
                 None => Fitness::Full,
-                Some(callee) if asked.progress && !callee.callee_has(PROGRESSIVE_INVOCATIONS) => Fitness::Incapable,
+                Some(callee) if !callee.callee_has(needed) => Fitness::Incapable,
                 Some(callee) if callee.invocations.len() >= limits.max_invocations_in_flight => Fitness::Full,
                 Some(_) if !peer.wants_input(limits.max_held_requests) => Fitness::Congested,
                 Some(_) => Fitness::Fit,

@@ -3,9 +3,11 @@
 
 use super::super::authorize::{Held, Waiting};
 use super::super::output::Violation;
+use super::super::passthru::needed_in_call;
 use super::super::{PeerKey, Router};
 use super::CallKey;
-use crate::message::{self, Features, Invocation, InvocationDetails, Message};
+use crate::message::{self, CancelMode, Features, Invocation, InvocationDetails, Message};
+use crate::uri::error;
 
 /// What a CALL is to the calls before it.
 #[derive(Debug, PartialEq)]
@@ -44,8 +46,8 @@ impl Router {
         kept.is_some_and(|kept| kept.asked.progress && kept.asked.procedure == part.procedure)
     }
 
-    /// The next part of a call: the callee gets it with what it was told of the first. All options but `progress` are
-    /// those of the first part.
+    /// The next part of a call: the callee gets it with what it was told of the first. All options but `progress`, and
+    /// those that say what the payload is, are those of the first part.
     pub(crate) fn continue_call(&mut self, key: PeerKey, part: message::Call) {
         let begun = self.session(key).and_then(|session| session.calls.get(&part.request)).copied();
         let Some(begun) = begun.filter(|begun| self.goes_on(*begun, &part)) else {
@@ -63,11 +65,16 @@ impl Router {
             // Canceled by its caller: the callee is to stop.
             return;
         }
-        let details = InvocationDetails { progress: part.options.progress, ..kept.details.clone().unwrap_or_default() };
-        self.send(
-            invoked.callee,
-            Invocation { request: invoked.invocation, registration, details, payload: part.payload },
-        );
+        let message::Call { options, payload, .. } = part;
+        let details = kept.details.clone().unwrap_or_default();
+        let details = InvocationDetails { progress: options.progress, pass_thru: options.pass_thru, ..details };
+        let needed = needed_in_call(details.pass_thru.as_deref(), &payload);
+        if !self.session(invoked.callee).is_some_and(|callee| callee.callee_has(needed)) {
+            self.interrupt(begun, CancelMode::KillNoWait, error::FEATURE_NOT_SUPPORTED);
+            let text = format!("the callee has not announced what this part of the call needs: {needed:?}");
+            return self.fail_call(begun, error::FEATURE_NOT_SUPPORTED, &text);
+        }
+        self.send(invoked.callee, Invocation { request: invoked.invocation, registration, details, payload });
     }
 }
 

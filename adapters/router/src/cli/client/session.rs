@@ -85,7 +85,7 @@ impl Session {
         let given_up = self.client.stats().timed_out_requests;
         loop {
             match self.next(None)? {
-                Some(ClientEvent::Failed { request: failed, error, payload }) if failed == request => {
+                Some(ClientEvent::Failed { request: failed, error, payload, .. }) if failed == request => {
                     return Err(match self.client.end() {
                         Some(end) if error == error::TRANSPORT_LOST => Stop::Ended(end.clone()),
                         // Not the router's error of this name.
