@@ -323,7 +323,9 @@ impl<'a> Play<'a> {
                 let Some(request) = nth(self.questions.iter(), op.what) else { return };
                 let ruling = Ruling::ALL[usize::from(op.how) % Ruling::ALL.len()];
                 let verdict = ruling.verdict(request, role(op.how >> 3));
-                self.apply(Input::Decide(request.id, verdict));
+                // Now and then what was asked is something else.
+                let other = nth(self.actions.iter(), op.what).filter(|_| op.how >= 0xf0);
+                self.apply(Input::Decide(*other.unwrap_or(&request.id), verdict));
             }
             Kind::Congest => {
                 let level = [Congestion::Clear, Congestion::Soft, Congestion::Hard][usize::from(op.how) % 3];
@@ -335,7 +337,8 @@ impl<'a> Play<'a> {
             }
             Kind::DecideAction => {
                 let Some(&id) = nth(self.actions.iter(), op.what) else { return };
-                self.apply(Input::DecideAction(id, action_verdict(op.how)));
+                let other = nth(self.questions.iter(), op.what).filter(|_| op.how >= 0xf0);
+                self.apply(Input::DecideAction(other.map_or(id, |request| request.id), action_verdict(op.how)));
             }
             Kind::Cut => self.apply(Input::Cut(slot)),
             Kind::Garble => self.apply(Input::Garble(slot)),

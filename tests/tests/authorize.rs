@@ -422,6 +422,19 @@ fn a_verdict_after_the_deadline_has_no_effect() {
 }
 
 #[test]
+fn a_verdict_on_who_may_join_is_none_on_what_may_be_done() {
+    let (mut sim, questions) = world(&[&[]]);
+    let joe = join(&mut sim, "joe", ASKED);
+    ask_subscribe(&mut sim, joe, "com.a");
+    told_within(&mut sim, 1);
+    let id = questions.borrow()[0].id;
+    let deny = wampd_core::router::AuthVerdict::Deny { reason: error::NOT_AUTHORIZED, message: String::new() };
+    assert!(sim.with_router(|router, now| router.decide_auth(now, id, deny)).is_err());
+    assert!(sim.with_router(|router, now| router.decide_action(now, id, ALLOW)).is_ok(), "it is still asked");
+    assert_eq!(answers(joe, &told_within(&mut sim, 1)), [(1, None)]);
+}
+
+#[test]
 fn the_first_of_two_verdicts_counts() {
     let (mut sim, _) = world(&[&[(5, DENY), (10, ALLOW)]]);
     let joe = join(&mut sim, "joe", ASKED);

@@ -193,13 +193,13 @@ impl Router {
         id: DecisionId,
         verdict: ActionVerdict,
     ) -> Result<(), StaleDecision> {
-        let waits = self.decisions.get(id).is_some_and(|question| {
-            self.session(question.peer).is_some_and(|s| s.waiting.as_ref().is_some_and(|w| w.decision == id))
-        });
-        let Some(Question { peer: key }) = self.decisions.remove(id).filter(|_| waits) else {
+        let waits = |key| self.session(key).is_some_and(|s| s.waiting.as_ref().is_some_and(|w| w.decision == id));
+        // What is asked may be who somebody is: then the question stays.
+        let Some(key) = self.decisions.get(id).map(|question| question.peer).filter(|key| waits(*key)) else {
             self.stats.stale_decisions += 1;
             return Err(StaleDecision);
         };
+        self.decisions.remove(id);
         self.resume(now, key, Some(verdict));
         Ok(())
     }

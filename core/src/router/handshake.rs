@@ -69,12 +69,13 @@ impl Router {
         id: DecisionId,
         verdict: AuthVerdict,
     ) -> Result<(), StaleDecision> {
-        let asked = |key| matches!(self.peers.get(key).map(|peer| &peer.state), Some(State::AwaitVerdict(asked, _)) if *asked == id);
-        let is_asked = self.decisions.get(id).is_some_and(|question| asked(question.peer));
-        let Some(Question { peer: key }) = self.decisions.remove(id).filter(|_| is_asked) else {
+        let waits = |key| matches!(self.peers.get(key).map(|peer| &peer.state), Some(State::AwaitVerdict(asked, _)) if *asked == id);
+        // What is asked may be whether somebody may act: then the question stays.
+        let Some(key) = self.decisions.get(id).map(|question| question.peer).filter(|key| waits(*key)) else {
             self.stats.stale_decisions += 1;
             return Err(StaleDecision);
         };
+        self.decisions.remove(id);
         // A question lives exactly as long as its peer waits for the verdict: see `forget_handshake`.
         let Some(peer) = self.peers.get_mut(key) else { return Err(StaleDecision) };
         let State::AwaitVerdict(_, handshake) = core::mem::replace(&mut peer.state, State::AwaitHello) else {
