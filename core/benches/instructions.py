@@ -15,7 +15,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 TABLE = HERE / "instructions.md"
-WORK = ["decode CALL", "encode CALL", "CALL to INVOCATION", "YIELD to RESULT", "PUBLISH to EVENT", "PUBLISH to 100"]
+WORK = ["decode CALL", "encode CALL", "CALL to RESULT", "PUBLISH to EVENT", "PUBLISH to 100"]
 FORMATS = ["json", "cbor", "msgpack"]
 LENGTHS = [16, 4096]
 FEW, MANY = 1000, 2000
@@ -45,14 +45,30 @@ def count(program):
             prepare = {what: per_message(program, "prepare " + what, form, length) for what in ("CALL", "YIELD", "PUBLISH")}
             for what in WORK:
                 figure = per_message(program, what, form, length)
-                if what == "YIELD to RESULT":
-                    figure -= prepare["CALL"] + prepare["YIELD"] + figures[form, length, "CALL to INVOCATION"]
+                if what == "CALL to RESULT":
+                    figure -= prepare["CALL"] + prepare["YIELD"]
                 elif what.startswith("PUBLISH"):
                     figure -= prepare["PUBLISH"]
                 elif what != "encode CALL":
                     figure -= prepare["CALL"]
                 figures[form, length, what] = figure
     return figures
+
+
+def count_among_others(program):
+    """Small messages in JSON, alone and among 100,000 other registrations and subscriptions."""
+    rows = []
+    for what, prepared in (("CALL to RESULT", ("CALL", "YIELD")), ("PUBLISH to EVENT", ("PUBLISH",))):
+        prepare = sum(per_message(program, "prepare " + message, "json", 16) for message in prepared)
+        alone = per_message(program, what, "json", 16) - prepare
+        rows.append((what, alone, per_message(program, what + " among others", "json", 16) - prepare))
+    # A session that holds 10 more of each: what one more of each costs, from REGISTER and SUBSCRIBE to the end.
+    each = [
+        (run(program, what, "json", 20, 100) - run(program, what, "json", 10, 100)) / (10 * 100)
+        for what in ("leave", "leave among others")
+    ]
+    rows.append(("one more registration and subscription, from its beginning to the end of its session", *each))
+    return rows
 
 
 def read():
@@ -65,12 +81,12 @@ def read():
     return figures
 
 
-def write(figures):
+def write(figures, among):
     lines = [
         "# Instructions per message",
         "",
         "Written by `instructions.py`: instructions of the processor (callgrind) that codec and routing spend on one message.",
-        "A call is the sum of `CALL to INVOCATION` and `YIELD to RESULT`. `PUBLISH to 100` has 100 subscribers; the adapter's",
+        "`CALL to RESULT` is the whole call, INVOCATION and YIELD included. `PUBLISH to 100` has 100 subscribers; the adapter's",
         "work for each of them is not in it.",
         "",
         "| serializer | payload, bytes | " + " | ".join(WORK) + " |",
@@ -80,18 +96,27 @@ def write(figures):
         for length in LENGTHS:
             cells = " | ".join(f"{figures[form, length, what]:,.0f}" for what in WORK)
             lines.append(f"| {form} | {length} | {cells} |")
+    lines += [
+        "",
+        "Small messages in JSON, alone and among 100,000 other registrations and as many subscriptions (exact, prefix, wildcard):",
+        "",
+        "| what | alone | among others |",
+        "| --- | ---: | ---: |",
+    ]
+    lines += [f"| {what} | {alone:,.0f} | {others:,.0f} |" for what, alone, others in among]
     TABLE.write_text("\n".join(lines) + "\n")
 
 
 def main():
-    figures = count(build())
+    program = build()
+    figures = count(program)
     if sys.argv[1:2] == ["--check"]:
         tolerance = 1 + float(sys.argv[2]) / 100
         worse = [(key, before, figures[key]) for key, before in read().items() if figures[key] > before * tolerance]
         for key, before, now in worse:
             print(f"{key}: {before:,.0f} in the table, now {now:,.0f}")
         sys.exit(1 if worse else 0)
-    write(figures)
+    write(figures, count_among_others(program))
     print(TABLE.read_text())
 
 

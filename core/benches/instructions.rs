@@ -5,14 +5,15 @@
 
 mod rig;
 
-use rig::Rig;
 use std::hint::black_box;
 use std::process::ExitCode;
 use wampd_core::codec::{DecodeLimits, Format, decode, encode};
 use wampd_core::uri::MatchPolicy;
 
-const WHAT: [&str; 6] =
-    ["decode CALL", "encode CALL", "CALL to INVOCATION", "YIELD to RESULT", "PUBLISH to EVENT", "PUBLISH to 100"];
+const WHAT: [&str; 5] = ["decode CALL", "encode CALL", "CALL to RESULT", "PUBLISH to EVENT", "PUBLISH to 100"];
+
+/// How many others "among others" are.
+const OTHERS: usize = 100_000;
 
 #[allow(clippy::disallowed_methods, reason = "a program of its own, not the core")]
 fn main() -> ExitCode {
@@ -42,7 +43,11 @@ fn work(what: &str, format: Format, len: usize, count: u64) -> ExitCode {
         });
         return ExitCode::SUCCESS;
     }
-    let mut rig = Rig::new(format);
+    let (what, others) = match what.strip_suffix(" among others") {
+        Some(what) => (what, OTHERS),
+        None => (what, 0),
+    };
+    let mut rig = rig::crowded(format, others);
     let (sender, receiver) = (rig.join(), rig.join());
     match what {
         "decode CALL" => {
@@ -63,11 +68,7 @@ fn work(what: &str, format: Format, len: usize, count: u64) -> ExitCode {
             }
             return ExitCode::SUCCESS;
         }
-        "CALL to INVOCATION" => {
-            rig.register(receiver, rig::PROCEDURE, MatchPolicy::Exact);
-            rig::calls(format, 1..=count, len).into_iter().for_each(|frame| rig.frame(sender, frame));
-        }
-        "YIELD to RESULT" => {
+        "CALL to RESULT" => {
             rig.register(receiver, rig::PROCEDURE, MatchPolicy::Exact);
             let calls = rig::calls(format, 1..=count, len).into_iter();
             let yields = rig::yields(format, 1..=count, len).into_iter();
@@ -83,6 +84,14 @@ fn work(what: &str, format: Format, len: usize, count: u64) -> ExitCode {
                 rig.subscribe(other, rig::TOPIC, MatchPolicy::Exact);
             }
             rig::publishes(format, 1..=count, len).into_iter().for_each(|frame| rig.frame(sender, frame));
+        }
+        "leave" => {
+            for _ in 0..count {
+                let peer = rig.join();
+                rig::hold(&mut rig, peer, others..others + len);
+                rig.leave(peer);
+            }
+            return ExitCode::SUCCESS;
         }
         _ => {
             eprintln!("no such work: {what}");

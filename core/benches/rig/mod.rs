@@ -160,6 +160,40 @@ impl Rig {
     }
 }
 
+/// One of many URIs or patterns, of which none matches what the benchmarks route. One in a hundred is a prefix, one in a
+/// hundred has wildcards; there are eight lengths of the ones and four shapes of the others.
+fn other(n: usize) -> (Uri, MatchPolicy) {
+    let group = n / 100 % 8;
+    match n % 100 {
+        98 => (Uri::from(format!("com.other.{}{n:08}.", "a".repeat(group))), MatchPolicy::Prefix),
+        99 => {
+            let mut components = ["com", "other", "of", "many", &format!("n{n}")].map(str::to_owned);
+            components[group % 4].clear();
+            (Uri::from(components.join(".")), MatchPolicy::Wildcard)
+        }
+        _ => (Uri::from(format!("com.other.of.many.n{n}")), MatchPolicy::Exact),
+    }
+}
+
+/// A router in which others hold so many registrations and as many subscriptions, 1,000 for each session.
+pub fn crowded(format: Format, others: usize) -> Rig {
+    let mut rig = Rig::new(format);
+    for first in (0..others).step_by(1000) {
+        let peer = rig.join();
+        hold(&mut rig, peer, first..first + 1000);
+    }
+    rig
+}
+
+/// Lets a peer hold the registrations and subscriptions with these numbers.
+pub fn hold(rig: &mut Rig, peer: PeerKey, numbers: core::ops::Range<usize>) {
+    for n in numbers {
+        let (uri, matching) = other(n);
+        rig.subscribe(peer, uri.clone(), matching);
+        rig.register(peer, uri, matching);
+    }
+}
+
 /// Arguments of about `len` bytes.
 pub fn payload(len: usize) -> Payload {
     Payload::from_args([Value::from("x".repeat(len))])
