@@ -121,10 +121,9 @@ fn a_line_has_an_end() {
     }
 }
 
-/// Only bytes as they came are counted, so links must carry bytes.
 #[test]
 fn what_the_calls_of_a_session_that_wait_may_hold_is_bounded() {
-    let limits = Limits { max_kept_call_bytes: 100, ..Limits::default() };
+    let limits = Limits { max_kept_call_bytes: 4_000, ..Limits::default() };
     let mut sim = Sim::new(
         1,
         RouterConfig { limits, ..open_realm() },
@@ -135,16 +134,16 @@ fn what_the_calls_of_a_session_that_wait_may_hold_is_bounded() {
     let config = || wampd_core::client::ClientConfig::anonymous(wampd_tests::answerer::REALM);
     let [a, b, callee] = [(); 3].map(|()| sim.client(config(), json));
     sim.events();
-    register_with(&mut sim, callee, "x", one());
+    register_with(&mut sim, callee, "x", limited(InvocationPolicy::Single, 1));
     let send = |sim: &mut Sim, id: EndId, bytes: usize| {
         let payload = Payload::from_args([Value::from("x".repeat(bytes))]);
         sim.act(id, |client, now| client.call(now, procedure("x"), CallOptions::default(), payload)).expect("joined")
     };
-    send(&mut sim, a, 1_000);
+    send(&mut sim, a, 9_000);
     let (_, first, _) = invocation(&mut sim);
-    let held = send(&mut sim, a, 90);
+    let held = send(&mut sim, a, 3_000);
     assert_eq!(sim.events(), []);
-    let request = send(&mut sim, a, 10);
+    let request = send(&mut sim, a, 1_000);
     let refused = |sim: &mut Sim, request| match &sim.events()[..] {
         [(id, ClientEvent::Failed { request: of, error: why, .. })] => {
             assert_eq!((*id, *of, why), (a, request, &error::RESOURCE_LIMIT));
@@ -152,12 +151,12 @@ fn what_the_calls_of_a_session_that_wait_may_hold_is_bounded() {
         other => panic!("{other:?}"),
     };
     refused(&mut sim, request);
-    send(&mut sim, b, 90);
+    send(&mut sim, b, 3_000);
     assert_eq!(sim.events(), [], "another session has its own allowance");
     // What leaves the line gives its bytes back.
     cancel(&mut sim, a, held, None);
     sim.events();
-    send(&mut sim, a, 80);
+    send(&mut sim, a, 3_000);
     assert_eq!(sim.events(), []);
     let null = Payload::empty();
     sim.act(callee, |client, _| client.yield_result(first, Default::default(), null)).expect("open");

@@ -386,3 +386,22 @@ fn limits_are_those_of_one_call() {
     let refused = call(&mut sim, caller, "x", 1);
     assert_eq!(outcome(&mut sim, caller, refused), Err(error::RESOURCE_LIMIT));
 }
+
+#[test]
+fn what_is_kept_of_calls_that_go_on_is_bounded() {
+    let limits = Limits { max_kept_call_bytes: 2_000, ..Limits::default() };
+    let (mut sim, [caller, callee]) = world(RouterConfig { limits, ..open_realm() });
+    register(&mut sim, callee, "x");
+    let long = || CallOptions { rkey: Some("k".repeat(1_000)), ..progress() };
+    let first = call_with(&mut sim, caller, "x", long(), 1);
+    let (_, invocation, _) = invocation(&mut sim);
+    let second = call_with(&mut sim, caller, "x", long(), 1);
+    assert_eq!(outcome(&mut sim, caller, second), Err(error::RESOURCE_LIMIT));
+    // Other calls are not kept.
+    call(&mut sim, caller, "x", 1);
+    assert_eq!(invocations(&mut sim).len(), 1);
+    answer(&mut sim, callee, invocation, 1);
+    assert_eq!(outcome(&mut sim, caller, first), Ok(1));
+    call_with(&mut sim, caller, "x", long(), 1);
+    assert_eq!(invocations(&mut sim).len(), 1);
+}

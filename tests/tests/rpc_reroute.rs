@@ -114,6 +114,7 @@ fn it_is_tried_only_so_often() {
         unavailable(&mut sim, whom, invocation);
     }
     assert_eq!(outcome(&mut sim, caller, request), Err(error::NO_AVAILABLE_CALLEE));
+    assert_eq!((sim.router.stats().calls_rerouted, sim.router.stats().limited), (1, 1));
 }
 
 #[test]
@@ -214,7 +215,7 @@ fn others_that_are_busy_or_gone_are_no_choice() {
 /// Arguments are kept as long as another callee may need them, within the caller's allowance.
 #[test]
 fn what_is_kept_is_bounded() {
-    let limits = Limits { max_kept_call_bytes: 50, ..Limits::default() };
+    let limits = Limits { max_kept_call_bytes: 4_000, ..Limits::default() };
     let mut sim = Sim::new(
         1,
         RouterConfig { limits, ..open_realm() },
@@ -226,7 +227,7 @@ fn what_is_kept_is_bounded() {
     for callee in [x, y] {
         register_with(&mut sim, callee, "x", shared(InvocationPolicy::First));
     }
-    for (size, kept) in [(40, true), (60, false), (40, true)] {
+    for (size, kept) in [(3_000, true), (5_000, false), (3_000, true)] {
         let payload = Payload::from_args([Value::from("x".repeat(size))]);
         let call = |client: &mut wampd_core::client::Client, now| {
             client.call(now, procedure("x"), CallOptions::default(), payload.clone()).expect("joined")

@@ -89,7 +89,8 @@ fn a_callee_that_can_not_be_interrupted_is_not_told() {
     assert_eq!(outcome_in(failed, caller, request), Err(error::TIMEOUT));
     answer(&mut sim, callee, invocation, 1);
     assert_eq!(sim.events(), []);
-    assert_eq!((sim.router.stats().late_answers, sim.router.stats().sessions), (1, 2));
+    let stats = sim.router.stats();
+    assert_eq!((stats.calls_timed_out, stats.late_answers, stats.sessions), (1, 1, 2));
 }
 
 #[test]

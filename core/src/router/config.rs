@@ -213,8 +213,8 @@ pub struct Limits {
     pub max_retained_search: usize,
     /// Calls of one registration that wait until a callee is below its `concurrency`. Default 1,024.
     pub max_queued_calls: usize,
-    /// Bytes of arguments kept for calls of one session that wait for a callee, or that could be re-routed to another.
-    /// Default 8 MiB.
+    /// Bytes kept of the calls of one session that wait for a callee, that could be re-routed to another, or of which
+    /// more parts follow. Beyond it such calls are refused, or not re-routed. Default 8 MiB.
     pub max_kept_call_bytes: usize,
     /// Callees that may say in turn that they are unavailable before their caller is told so. Default 16.
     pub max_reroutes: usize,

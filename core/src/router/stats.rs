@@ -62,6 +62,8 @@ pub struct RouterStats {
     pub calls_queued: u64,
     /// Times that a call was given to another callee, the first being unavailable.
     pub calls_rerouted: u64,
+    /// Calls that ended because they, or a callee that was interrupted, took longer than they may.
+    pub calls_timed_out: u64,
     /// Parts of progressive calls that came after their call had been answered.
     pub late_call_parts: u64,
     /// Registrations taken back from a session by the router.

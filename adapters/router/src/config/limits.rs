@@ -134,7 +134,7 @@ pub(super) const ROUTER: &[LimitKey<Limits>] = &[
     count!(Limits, max_history_reply_bytes, "bytes", 1_024..=1 << 30, "size of the past events in one answer"),
     count!(Limits, max_retained_search, "", 1..=MANY, "topics looked at for one SUBSCRIBE"),
     count!(Limits, max_queued_calls, "", 0..=MANY, "calls of one registration that wait for a callee"),
-    count!(Limits, max_kept_call_bytes, "bytes", 0..=1 << 32, "arguments kept for calls of one session"),
+    count!(Limits, max_kept_call_bytes, "bytes", 0..=1 << 32, "bytes kept of calls of one session that wait or go on"),
     count!(Limits, max_reroutes, "", 1..=1_000, "callees of one call that may say they are unavailable"),
     millis!(
         Limits,

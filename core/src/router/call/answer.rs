@@ -93,7 +93,11 @@ impl Router {
         let next = kept.filter(|kept| kept.whole).and_then(|kept| {
             let Kept { asked, mut tried, .. } = *kept;
             tried.push(invoked.place);
-            let choice = if tried.len() < max_tried { self.choose(realm, id, &asked, &tried) } else { Choice::Nowhere };
+            if tried.len() >= max_tried {
+                self.stats.limited += 1;
+                return None;
+            }
+            let choice = self.choose(realm, id, &asked, &tried);
             if let Choice::Callee(chosen) = choice { Some((chosen, asked, tried)) } else { None }
         });
         let Some((chosen, asked, tried)) = next else {

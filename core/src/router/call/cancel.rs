@@ -45,6 +45,7 @@ impl Router {
 
     /// A call took longer than it may, or its callee longer than it may to be interrupted.
     pub(crate) fn call_overdue(&mut self, call: CallKey) {
+        self.stats.calls_timed_out += 1;
         if self.calls.get(call).and_then(Call::invoked).is_some_and(|invoked| invoked.interrupted) {
             return self.fail_call(call, error::CANCELED, "the callee did not answer the interrupt in time");
         }

@@ -70,11 +70,8 @@ impl Router {
         if asked.progress || waiting >= self.config.limits.max_queued_calls {
             return Err(self.nowhere(&asked.procedure));
         }
-        let held = self.session(call.caller).map_or(0, |caller| caller.kept_call_bytes);
-        if asked.payload.raw_len() > self.config.limits.max_kept_call_bytes.saturating_sub(held) {
-            self.stats.limited += 1;
-            let text = format!("the session's calls that wait hold {held} bytes of arguments, as many as they may");
-            return Err((error::RESOURCE_LIMIT, text));
+        if asked.weight() + asked.payload.weight() > self.allowance(call.caller) {
+            return Err(self.no_allowance());
         }
         let key = self.admit(now, call);
         let dealer = &mut self.realms.get_mut(realm).dealer;

@@ -129,6 +129,16 @@ pub(crate) struct Kept {
     tried: Vec<u64>,
 }
 
+impl Asked {
+    /// How many bytes it takes to keep this, roughly, without the payload.
+    fn weight(&self) -> usize {
+        size_of::<Kept>()
+            + self.procedure.as_str().len()
+            + self.rkey.as_ref().map_or(0, String::len)
+            + self.pass_thru.as_deref().map_or(0, |pass_thru| 2 * pass_thru.weight())
+    }
+}
+
 impl Kept {
     /// A CALL that no callee has been given.
     const fn whole(asked: Asked) -> Self {
@@ -186,6 +196,9 @@ impl Router {
             pass_thru: options.pass_thru,
             payload,
         };
+        if asked.progress && asked.weight() > self.allowance(key) {
+            return Err(self.no_allowance());
+        }
         // Others have waited longer.
         let by_policy = asked.rkey.is_none() || !registration.is_sharded();
         let waits_behind = by_policy && !registration.queue.is_empty();
@@ -215,6 +228,13 @@ impl Router {
             }
         }
         Ok(())
+    }
+
+    /// As much is kept of calls of the session as may be.
+    fn no_allowance(&mut self) -> Refusal {
+        self.stats.limited += 1;
+        let most = self.config.limits.max_kept_call_bytes;
+        (error::RESOURCE_LIMIT, format!("more than {most} bytes would be kept of the session's calls"))
     }
 
     /// No callee takes the call.
@@ -273,8 +293,10 @@ impl Router {
             call.timeout = None;
             self.clear_call_deadline(key);
         }
-        let told = |caller: &Option<Arc<Disclosed>>| caller.is_none() && to.disclose_caller;
-        let caller = if told(&asked.caller) { self.session(caller_key).map(|s| s.disclosed.clone()) } else { None };
+        let caller = match &asked.caller {
+            None if to.disclose_caller => self.session(caller_key).map(|caller| caller.disclosed.clone()),
+            _ => None,
+        };
         let whole = reroutes && self.is_shared(realm, registration);
         let kept = (asked.progress || whole).then(|| asked.clone());
         let details = InvocationDetails {
@@ -292,26 +314,39 @@ impl Router {
         self.send(to.peer, Invocation { request: invocation, registration, details, payload: asked.payload });
     }
 
-    /// Keeps what is still needed of a CALL, and its payload if `whole` and its caller's allowance is not used up.
+    /// How much more may be kept of calls of this session.
+    fn allowance(&self, caller: PeerKey) -> usize {
+        let kept = self.session(caller).map_or(0, |caller| caller.kept_call_bytes);
+        self.config.limits.max_kept_call_bytes.saturating_sub(kept)
+    }
+
+    /// Keeps what is still needed of a CALL; its payload if that is `whole` and its caller's allowance is not used up.
     fn keep(&mut self, key: CallKey, mut kept: Kept) {
-        let Some(call) = self.calls.get_mut(key) else { return };
-        let allowance = self.config.limits.max_kept_call_bytes;
-        if let Some(caller) = self.peers.get_mut(call.caller).and_then(|peer| peer.session_mut()) {
-            let bytes = kept.asked.payload.raw_len();
-            if kept.whole && bytes > allowance.saturating_sub(caller.kept_call_bytes) {
-                self.stats.limited += 1;
-                kept.whole = false;
-            }
+        let Some(caller) = self.calls.get(key).map(|call| call.caller) else { return };
+        kept.bytes = kept.asked.weight();
+        if kept.whole {
+            let bytes = kept.bytes + kept.asked.payload.weight();
+            kept.whole = bytes <= self.allowance(caller);
             if kept.whole {
-                caller.kept_call_bytes += bytes;
                 kept.bytes = bytes;
                 kept.asked.payload.detach();
             } else {
-                kept.asked.payload = Payload::empty();
+                self.stats.limited += 1;
             }
         }
+        if !kept.whole {
+            kept.asked.payload = Payload::empty();
+        }
+        if !kept.whole && !kept.asked.progress {
+            return;
+        }
         kept.asked.procedure.detach();
-        call.kept = Some(Box::new(kept));
+        if let Some(caller) = self.peers.get_mut(caller).and_then(|peer| peer.session_mut()) {
+            caller.kept_call_bytes += kept.bytes;
+        }
+        if let Some(call) = self.calls.get_mut(key) {
+            call.kept = Some(Box::new(kept));
+        }
     }
 
     /// Takes what is kept of a CALL, if anything is.
@@ -328,11 +363,8 @@ impl Router {
     fn settle_on_callee(&mut self, key: CallKey) {
         if self.calls.get(key).is_some_and(|call| call.kept.as_ref().is_some_and(|kept| kept.whole))
             && let Some(kept) = self.take_kept(key)
-            && let Some(call) = self.calls.get_mut(key)
         {
-            let mut kept = kept;
-            (kept.whole, kept.bytes, kept.asked.payload) = (false, 0, Payload::empty());
-            call.kept = Some(kept);
+            self.keep(key, Kept { whole: false, ..*kept });
         }
     }
 
