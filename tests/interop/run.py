@@ -43,7 +43,7 @@ KINDS = {"web": "ws", "websocket": "backend", "rawsocket": "rs"}
 
 # What must not be in any log.
 SECRETS = ["secret123", "secret2", "123456", "prq7+YkJ1/KlW1X0YczMHw==", "secret1"]
-SECRETS += ["ada's secret", "adm's secret", "eve's secret", "sue's secret", "tim's ticket"]
+SECRETS += ["ada's secret", "kim's secret", "adm's secret", "eve's secret", "sue's secret", "tim's ticket"]
 
 
 class Missing(Exception):
