@@ -113,6 +113,11 @@ pub fn numbered(publisher: usize, number: u64) -> Payload {
     Payload::from_args([Value::from("numbered"), Value::from(publisher as u64), Value::from(number)])
 }
 
+/// Whether a payload is one of [`numbered`].
+pub fn is_numbered(payload: &Payload) -> bool {
+    numbers(payload).is_some()
+}
+
 fn numbers(payload: &Payload) -> Option<(u64, u64)> {
     let (args, _) = payload.values().expect("made in this process");
     match &args[..] {

@@ -115,7 +115,8 @@ fn assert_same(a: &Message, b: &Message) {
     assert_eq!(a, b);
 }
 
-fn without_payload(mut message: Message) -> Message {
+/// The message with nothing as its payload.
+pub fn without_payload(mut message: Message) -> Message {
     match &mut message {
         Message::Abort(m) => m.payload = Payload::empty(),
         Message::Error(m) => m.payload = Payload::empty(),

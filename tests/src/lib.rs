@@ -10,6 +10,7 @@ pub mod feed;
 pub mod handshake;
 pub mod link;
 pub mod meta;
+pub mod model;
 pub mod ops;
 pub mod pubsub;
 pub mod rng;

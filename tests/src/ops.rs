@@ -395,8 +395,13 @@ impl<'a> Play<'a> {
             Kind::Call => {
                 // Now and then the id of a call in flight.
                 let request = if op.how == 0xfe { nth(calls(session), op.what).unwrap_or(request) } else { request };
-                Call { request, options: call_options(op.how, more), procedure: uri, payload: numbered(0, number) }
-                    .into()
+                Call {
+                    request,
+                    options: call_options(op.how, more, number),
+                    procedure: uri,
+                    payload: numbered(0, number),
+                }
+                .into()
             }
             Kind::Continue => {
                 let Some((request, procedure)) = nth(self.parts.iter(), op.what) else { return };
@@ -612,10 +617,11 @@ fn register_options(how: u8, more: u8) -> RegisterOptions {
     }
 }
 
-fn call_options(how: u8, more: u8) -> CallOptions {
+fn call_options(how: u8, more: u8, number: u64) -> CallOptions {
     CallOptions {
         receive_progress: how & 1 != 0,
-        timeout: (how & 2 != 0).then_some(u64::from(how >> 4) * 100),
+        // Seldom two at the same time.
+        timeout: (how & 2 != 0).then_some(u64::from(how >> 4) * (100 + number % 31)),
         disclose_me: how & 4 != 0,
         progress: more & 1 != 0,
         rkey: (more & 2 != 0).then(|| format!("key{}", more & 12)),

@@ -1,0 +1,379 @@
+//! A naive model of a realm: the rules of the specification in the simplest words, with lists that are searched from
+//! end to end. Shown what happens to a router ([`Model::observe`]), it says what everybody must be told; what they are
+//! told must be that.
+//!
+//! It knows what [`modelled`] makes up, and sessions only while they are open: how they come about is checked in
+//! [`handshake`](crate::handshake). It learns from the router what the router is free to choose (ids, and one callee of
+//! several if the policy is `random`), and checks that the choice is allowed. Texts for people are not compared, nor is
+//! the order in which different things reach one peer: [`Books`](crate::books) check what order there must be.
+//!
+//! To extend it by a feature: let it act in `receive` or where the feature belongs, expect what is to be told, and let
+//! [`modelled`] make up operations that use it. Whatever the model does not know makes it panic, so that nothing is
+//! forgotten.
+
+mod permission;
+mod pubsub;
+mod requests;
+mod rpc;
+
+use crate::codec;
+use crate::driver::{Driver, Input, Seen, Slot};
+use crate::ops::{Kind, Op, SLOTS};
+use crate::rng::Pcg;
+use core::time::Duration;
+use pubsub::Subscription;
+use requests::Waiting;
+use rpc::{Call, Registration};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use wampd_core::id::{RequestId, SessionId};
+use wampd_core::message::{ClientRoles, Disclosed, Error, Features, Goodbye, Message, Payload, RequestType, Welcome};
+use wampd_core::router::Congestion;
+use wampd_core::time::Instant;
+use wampd_core::uri::{Uri, close, error};
+use wampd_core::value::Dict;
+
+/// The operations that the model knows: those that make up most of a world, as often as they should happen...
+const USUAL: &[Kind] = {
+    use Kind::*;
+    &[
+        Subscribe,
+        Subscribe,
+        Unsubscribe,
+        Publish,
+        Publish,
+        Publish,
+        Publish,
+        Register,
+        Register,
+        Register,
+        Unregister,
+        Call,
+        Call,
+        Call,
+        Call,
+        Call,
+        Call,
+        Cancel,
+        Yield,
+        Yield,
+        Yield,
+        Yield,
+        Error,
+        Wait,
+        DecideAction,
+        DecideAction,
+        DecideAction,
+        Join,
+        Join,
+    ]
+};
+
+/// ...and those that end something.
+const RARE: &[Kind] = {
+    use Kind::*;
+    &[Goodbye, Abort, Cut, Congest, Congest, Congest, Odd, Garble, Kill, Hello, Decide, Stale]
+};
+
+/// Random operations that the model knows, for [`play`](crate::ops::play).
+pub fn modelled(seed: u64) -> Vec<u8> {
+    let mut rng = Pcg::new(seed);
+    let mut byte = |bound: usize| rng.index(bound) as u8;
+    // Narrow limits (bit 1) are not modelled.
+    let mut data = vec![byte(256) & !2];
+    for slot in 0..SLOTS as u8 {
+        data.extend(Op::new(Kind::Join, slot, 0, byte(255)).bytes());
+    }
+    for _ in 0..40 + usize::from(byte(160)) {
+        let kinds = if byte(16) == 0 { RARE } else { USUAL };
+        let kind = kinds[usize::from(byte(kinds.len()))];
+        // Few URIs mostly, none of the meta API, and no further options.
+        let what = if byte(4) == 0 { [3, 4, 5, 6, 7, 8, 10, 15][usize::from(byte(8))] } else { byte(3) };
+        // Callees may want to know who calls.
+        let more = if kind == Kind::Register { byte(2) << 6 } else { 0 };
+        let how = match kind {
+            // Not re-routing, and no verdicts that are kept.
+            Kind::Error => byte(256) & !1,
+            Kind::DecideAction => byte(240) & !8,
+            Kind::Decide => byte(240),
+            Kind::Congest => [0, 0, 1, 1, 2][usize::from(byte(5))],
+            // Time goes by slowly.
+            Kind::Wait if byte(3) > 0 => byte(3),
+            // Ids that make no sense are rare.
+            _ if byte(4) > 0 => byte(0xf0),
+            _ => byte(256),
+        };
+        data.extend(Op::new(kind, byte(SLOTS), what | more, how).bytes());
+    }
+    data
+}
+
+/// What the model thinks of the router.
+#[derive(Debug)]
+pub struct Model {
+    now: Instant,
+    /// Request ids that leave some out are violations.
+    strict: bool,
+    sessions: BTreeMap<Slot, Session>,
+    congested: BTreeSet<Slot>,
+    subscriptions: Vec<Subscription>,
+    registrations: Vec<Registration>,
+    /// Calls without a final answer, in the order in which they came.
+    calls: Vec<Call>,
+    /// Numbers callees in the order in which they came.
+    next_place: u64,
+    /// What must be seen of this input.
+    expected: Vec<(Slot, String)>,
+    /// Who must be closed by this input.
+    closed: BTreeSet<Slot>,
+    /// Two things were due at once: which comes first is nobody's to say, and the model can not follow.
+    lost: bool,
+}
+
+/// An open session.
+#[derive(Debug)]
+struct Session {
+    authrole: String,
+    disclosed: Arc<Disclosed>,
+    roles: ClientRoles,
+    next_request: RequestId,
+    next_invocation: RequestId,
+    /// A request that waits for a verdict, and those behind it.
+    waiting: Option<Waiting>,
+}
+
+impl Session {
+    fn callee_has(&self, features: Features) -> bool {
+        self.roles.callee.is_some_and(|announced| announced.contains(features))
+    }
+
+    /// The trust level of the role.
+    fn trustlevel(&self) -> Option<u64> {
+        (self.authrole == crate::ops::ADMIN).then_some(3)
+    }
+}
+
+/// A message as far as it is compared.
+fn line(message: &Message) -> String {
+    match message {
+        Message::Error(Error { request_type, request, error, payload, .. }) => {
+            let of_the_application = crate::books::is_numbered(payload).then(|| payload.values());
+            format!("ERROR {request_type:?} {request:?} {error:?} {of_the_application:?}")
+        }
+        Message::Abort(abort) => format!("ABORT {:?}", abort.reason),
+        Message::Goodbye(goodbye) => format!("GOODBYE {:?}", goodbye.reason),
+        other => {
+            let values = codec::payload(other).map(Payload::values);
+            format!("{:?} {values:?}", codec::without_payload(other.clone()))
+        }
+    }
+}
+
+impl Model {
+    /// Of a router with the configuration of [`ops::config`](crate::ops::config).
+    pub const fn new(choice: u8) -> Self {
+        Self {
+            now: Instant::ZERO,
+            strict: choice & 1 != 0,
+            sessions: BTreeMap::new(),
+            congested: BTreeSet::new(),
+            subscriptions: Vec::new(),
+            registrations: Vec::new(),
+            calls: Vec::new(),
+            next_place: 0,
+            expected: Vec::new(),
+            closed: BTreeSet::new(),
+            lost: false,
+        }
+    }
+
+    /// Whether the model could follow until now.
+    pub const fn follows(&self) -> bool {
+        !self.lost
+    }
+
+    /// Compares what was seen of an input with what must be seen.
+    ///
+    /// # Panics
+    /// They differ.
+    pub fn observe(&mut self, driver: &Driver, input: &Input, seen: &[Seen]) {
+        if self.lost {
+            return;
+        }
+        let open: BTreeSet<Slot> = self.sessions.keys().copied().collect();
+        self.expected.clear();
+        self.closed.clear();
+        self.input(input, seen);
+        // A slot without a peer is not congested.
+        self.congested.retain(|slot| driver.is_attached(*slot));
+        if self.lost {
+            return;
+        }
+        let mut told: Vec<_> = seen.iter().filter_map(|seen| told_to(seen, &open)).collect();
+        let mut expected = core::mem::take(&mut self.expected);
+        told.sort();
+        expected.sort();
+        assert_eq!(told, expected, "after {input:?}, as the model has it: {self:#?}");
+        let closed = seen.iter().filter_map(|seen| match seen {
+            Seen::Closed(slot, _) if open.contains(slot) => Some(*slot),
+            _ => None,
+        });
+        assert_eq!(closed.collect::<BTreeSet<_>>(), self.closed, "after {input:?}");
+        for seen in seen {
+            if let Seen::Told(slot, Message::Welcome(welcome)) = seen {
+                self.join(driver, *slot, welcome);
+            }
+        }
+        for slot in self.sessions.keys() {
+            assert_eq!(
+                driver.is_heard(*slot),
+                self.is_heard(*slot),
+                "whether input of {slot} is wanted after {input:?}"
+            );
+        }
+    }
+
+    fn join(&mut self, driver: &Driver, slot: Slot, welcome: &Welcome) {
+        let details = &welcome.details;
+        let disclosed =
+            Disclosed { session: welcome.session, authid: details.authid.clone(), authrole: details.authrole.clone() };
+        let session = Session {
+            authrole: details.authrole.clone().expect("told in WELCOME"),
+            disclosed: Arc::new(disclosed),
+            roles: driver.books(slot).session().expect("just joined").roles,
+            next_request: RequestId::FIRST,
+            next_invocation: RequestId::FIRST,
+            waiting: None,
+        };
+        assert!(self.sessions.insert(slot, session).is_none(), "joined twice");
+    }
+
+    fn input(&mut self, input: &Input, seen: &[Seen]) {
+        match input {
+            Input::Say(slot, message) if self.is_heard(*slot) => self.receive(*slot, message, seen),
+            Input::Open(_) | Input::Say(..) | Input::Stale(..) | Input::Decide(..) | Input::Unable(_, false) => {}
+            Input::Garble(slot) if self.is_heard(*slot) => self.violate(*slot, seen),
+            Input::Garble(_) => {}
+            Input::Cut(slot) => self.end(*slot, seen),
+            Input::Congest(slot, level) => self.congest(*slot, *level, seen),
+            Input::Kill(slot) if self.sessions.contains_key(slot) => {
+                self.end(*slot, seen);
+                self.tell(*slot, Goodbye { details: Dict::new(), reason: close::KILLED });
+            }
+            Input::Kill(_) => {}
+            Input::DecideAction(id, verdict) => self.decide(*id, verdict, seen),
+            Input::Wait(time) => self.wait(*time, seen),
+            Input::Unable(_, true) | Input::Permit(..) | Input::ShutDown => panic!("not modelled: {input:?}"),
+        }
+    }
+
+    fn is_heard(&self, slot: Slot) -> bool {
+        let session = self.sessions.get(&slot);
+        session.is_some_and(|session| session.is_heard()) && !self.congested.contains(&slot)
+    }
+
+    fn congest(&mut self, slot: Slot, level: Congestion, seen: &[Seen]) {
+        match level {
+            Congestion::Clear => _ = self.congested.remove(&slot),
+            Congestion::Soft => _ = self.congested.insert(slot),
+            Congestion::Hard => {
+                if self.sessions.contains_key(&slot) {
+                    self.closed.insert(slot);
+                }
+                self.end(slot, seen);
+            }
+        }
+    }
+
+    /// A message of an open session.
+    fn receive(&mut self, slot: Slot, message: &Message, seen: &[Seen]) {
+        match message {
+            Message::Goodbye(goodbye) => {
+                self.end(slot, seen);
+                let normal = goodbye.reason == close::NORMAL;
+                let reason = if normal { close::NORMAL } else { close::GOODBYE_AND_OUT };
+                self.tell(slot, Goodbye { details: Dict::new(), reason });
+            }
+            Message::Abort(_) => {
+                self.end(slot, seen);
+                self.closed.insert(slot);
+            }
+            Message::Call(_)
+            | Message::Publish(_)
+            | Message::Subscribe(_)
+            | Message::Unsubscribe(_)
+            | Message::Register(_)
+            | Message::Unregister(_) => self.request(slot, message, seen),
+            Message::Yield(answer) => self.answer(slot, answer.request, message, seen),
+            Message::Error(answer) if answer.request_type == RequestType::Invocation => {
+                self.answer(slot, answer.request, message, seen);
+            }
+            Message::Cancel(cancel) => self.cancel(slot, cancel, seen),
+            _ => self.violate(slot, seen),
+        }
+    }
+
+    /// The peer broke the protocol.
+    fn violate(&mut self, slot: Slot, seen: &[Seen]) {
+        self.end(slot, seen);
+        self.expected.push((slot, format!("ABORT {:?}", error::PROTOCOL_VIOLATION)));
+        self.closed.insert(slot);
+    }
+
+    /// A session is over: it holds nothing more, and others learn of it.
+    fn end(&mut self, slot: Slot, seen: &[Seen]) {
+        if self.sessions.remove(&slot).is_some() {
+            self.leave_subscriptions(slot);
+            self.leave_calls(slot, seen);
+        }
+    }
+
+    /// Deadlines come one after the other.
+    fn wait(&mut self, time: Duration, seen: &[Seen]) {
+        let until = self.now.after(time);
+        loop {
+            let calls = self.calls.iter().filter_map(|call| call.deadline.map(|at| (at, Due::Call(call.key()))));
+            let questions = self.sessions.iter().filter_map(|(slot, session)| {
+                session.waiting.as_ref().map(|waiting| (waiting.deadline, Due::Question(*slot)))
+            });
+            let mut due: Vec<_> = calls.chain(questions).filter(|(at, _)| *at <= until).collect();
+            due.sort_by_key(|(at, _)| *at);
+            let [(at, what), rest @ ..] = &due[..] else { break };
+            if rest.first().is_some_and(|(next, _)| next == at) {
+                return self.lost = true;
+            }
+            self.now = *at;
+            match what {
+                Due::Call(key) => self.overdue(*key, seen),
+                Due::Question(slot) => self.silence(*slot, seen),
+            }
+        }
+        self.now = until;
+    }
+
+    fn tell(&mut self, slot: Slot, message: impl Into<Message>) {
+        self.expected.push((slot, line(&message.into())));
+    }
+
+    /// ERROR of the router's own.
+    fn fail(&mut self, slot: Slot, request_type: RequestType, request: RequestId, error: Uri) {
+        self.tell(slot, Error { request_type, request, pass_thru: None, error, payload: Payload::empty() });
+    }
+
+    fn session_id(&self, slot: Slot) -> SessionId {
+        self.sessions[&slot].disclosed.session
+    }
+}
+
+/// Something that is due.
+enum Due {
+    Call((Slot, RequestId)),
+    Question(Slot),
+}
+
+/// What an open session was told, but for events of the router's own.
+fn told_to(seen: &Seen, open: &BTreeSet<Slot>) -> Option<(Slot, String)> {
+    let Seen::Told(slot, message) = seen else { return None };
+    let meta = matches!(message, Message::Event(event) if event.details.topic.as_ref().is_some_and(Uri::is_reserved));
+    (open.contains(slot) && !meta).then(|| (*slot, line(message)))
+}
