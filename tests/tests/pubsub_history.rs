@@ -4,11 +4,11 @@ use core::time::Duration;
 use wampd_core::client::ClientEvent;
 use wampd_core::id::{PublicationId, SubscriptionId};
 use wampd_core::message::{Audience, CallOptions, Features, PassThru, Payload, PublishOptions, SubscribeOptions};
-use wampd_core::router::{Allow, EventHistory, Limits, Permissions, RoleConfig, RouterConfig, Rule};
+use wampd_core::router::{ActionVerdict, Allow, EventHistory, Limits, Permissions, RoleConfig, RouterConfig, Rule};
 use wampd_core::uri::MatchPolicy::{Exact, Prefix, Wildcard};
 use wampd_core::uri::{MatchPolicy, Uri, close, error};
 use wampd_core::value::{Dict, Value};
-use wampd_tests::config::{ANYTHING, open_realm};
+use wampd_tests::config::{ANYTHING, ASKED, open_realm};
 use wampd_tests::link::Wire;
 use wampd_tests::pubsub::{Heard, join, join_on, publish, roles, subscribe, trust, world};
 use wampd_tests::sim::{EndId, Sim};
@@ -250,6 +250,19 @@ fn only_who_may_subscribe_may_ask() {
         let answer = ask(&mut sim, limited, vec![subscription.get().into()], Dict::new());
         assert_eq!(answer, Err(error::NOT_AUTHORIZED), "a denied topic is part of the pattern");
     }
+}
+
+/// Nobody asks an authorizer about the past: of a role that is asked about, only subscribers know it.
+#[test]
+fn of_a_role_that_is_asked_about_the_subscribers_may_ask() {
+    let mut sim = world(keeping(open_realm(), &[("com.x", Exact, 10)]));
+    sim.authorize_by(Box::new(|_, _| vec![(Duration::ZERO, ActionVerdict::Allow { disclose: false, cache: None })]));
+    let id = join(&mut sim, "paul", ASKED);
+    publish(&mut sim, id, "com.x", plain(), 1);
+    let kept = lookup(&mut sim, id, "com.x", Exact);
+    assert_eq!(ask(&mut sim, id, vec![kept.get().into()], Dict::new()), Err(error::NOT_AUTHORIZED));
+    subscribe(&mut sim, id, "com.x", SubscribeOptions::default());
+    assert_eq!(get(&mut sim, id, kept, Dict::new()), [1]);
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! Testaments (spec: "Session Testament").
 
 use core::time::Duration;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use wampd_core::client::ClientEvent;
 use wampd_core::message::{CallOptions, Features, Payload, PublishOptions, SubscribeOptions};
 use wampd_core::router::{
-    Allow, CloseReason, Congestion, Limits, LinkInfo, Permissions, RoleConfig, RouterConfig, Rule,
+    Action, ActionVerdict, Allow, CloseReason, Congestion, Limits, LinkInfo, Permissions, RoleConfig, RouterConfig,
+    Rule,
 };
 use wampd_core::uri::MatchPolicy::{Exact, Prefix};
 use wampd_core::uri::{Uri, close, error};
 use wampd_core::value::{Dict, Value};
-use wampd_tests::config::{ANYTHING, open_realm};
+use wampd_tests::config::{ANYTHING, ASKED, open_realm};
 use wampd_tests::link::Wire;
 use wampd_tests::pubsub::{Heard, get_retained, hear, join, join_on, publish, roles, subscribe, trust, world};
 use wampd_tests::sim::{EndId, Sim};
@@ -216,6 +219,82 @@ fn the_permission_to_publish_is_that_of_the_moment() {
     assert!(sim.with_router(|router, _| router.set_permissions(&realm, "limited", Permissions::none())));
     sim.cut(id);
     assert_eq!(heard_by(&mut sim, listener), [1]);
+}
+
+/// A role that is asked about: first whether it may call, then whether it may publish what it leaves.
+#[test]
+fn an_authorizer_is_asked_about_what_is_left() {
+    let mut sim = world(open_realm());
+    let listener = listener(&mut sim, "com.x");
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let log = asked.clone();
+    sim.authorize_by(Box::new(move |request, _| {
+        log.borrow_mut().push((request.action, request.uri.as_str().to_owned(), request.options.clone()));
+        let cache = (request.action == Action::Publish).then_some(Duration::from_secs(9));
+        let verdict = match request.uri.as_str() {
+            "com.denied" => ActionVerdict::Deny { cache: None },
+            "com.broken" => ActionVerdict::Failed { message: "out of order".to_owned() },
+            _ => ActionVerdict::Allow { disclose: true, cache },
+        };
+        vec![(Duration::ZERO, verdict)]
+    }));
+    let id = join(&mut sim, "paul", ASKED);
+    let taken = |asked: &RefCell<Vec<_>>| core::mem::take(&mut *asked.borrow_mut());
+    assert_eq!(add(&mut sim, id, "com.denied", 1, Dict::new()), Err(error::NOT_AUTHORIZED));
+    assert_eq!(add(&mut sim, id, "com.broken", 1, Dict::new()), Err(error::AUTHORIZATION_FAILED));
+    assert_eq!(add(&mut sim, id, "com..x", 1, Dict::new()), Err(error::INVALID_URI));
+    taken(&asked);
+    add(&mut sim, id, "com.x", 1, options([("retain", true.into())])).expect("added");
+    let call = (Action::Call, ADD.to_owned(), Dict::new());
+    let publish = (Action::Publish, "com.x".to_owned(), keywords([("retain", true.into())]));
+    assert_eq!(taken(&asked), [call.clone(), publish]);
+    add(&mut sim, id, "com.x", 2, options([("retain", true.into())])).expect("added");
+    assert_eq!(taken(&asked), [call], "the verdict on the publication was cached");
+    let session = sim.session(id).session;
+    sim.cut(id);
+    let mut heard = Vec::new();
+    for (who, event) in sim.events() {
+        if let (true, ClientEvent::Event { details, payload, .. }) = (who == listener, event) {
+            let n = payload.values().expect("values").0[0].as_u64().expect("a number");
+            heard.push((n, details.publisher.map(|publisher| publisher.session)));
+        }
+    }
+    assert_eq!(heard, [(1, Some(session)), (2, Some(session))]);
+}
+
+/// Requests behind a testament that waits for its second question keep their order, and CANCEL still finds the call.
+#[test]
+fn order_is_kept_while_an_authorizer_thinks() {
+    let mut sim = world(open_realm());
+    sim.authorize_by(Box::new(|request, _| {
+        let slow = if request.uri.as_str() == "com.slow" { 1_000 } else { 0 };
+        vec![(Duration::from_millis(slow), ActionVerdict::Allow { disclose: false, cache: None })]
+    }));
+    let id = join(&mut sim, "paul", ASKED);
+    let leave = |sim: &mut Sim| {
+        let payload = Payload::from_args(["com.slow".into()]);
+        sim.act(id, |client, now| client.call(now, Uri::from(ADD), CallOptions::default(), payload)).expect("joined")
+    };
+    let first = leave(&mut sim);
+    let second = sim
+        .act(id, |client, now| client.subscribe(now, Uri::from("com.x"), SubscribeOptions::default()))
+        .expect("joined");
+    let mut answered = Vec::new();
+    sim.run_for(Duration::from_secs(2), BOUND, |_, _, told| {
+        let wampd_tests::sim::Told::Event(event) = told else { panic!("{told:?}") };
+        answered.push(event.answers().expect("an answer"));
+    });
+    assert_eq!(answered, [first, second]);
+    let third = leave(&mut sim);
+    sim.run_for(Duration::from_millis(500), BOUND, |_, _, _| ());
+    sim.act(id, |client, _| client.cancel(third, None)).expect("a call");
+    sim.run_for(Duration::from_secs(2), BOUND, |_, _, told| match told {
+        wampd_tests::sim::Told::Event(ClientEvent::Failed { request, error, .. }) => {
+            assert_eq!((request, error), (third, error::CANCELED));
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!((sim.router.stats().testaments, sim.router.stats().undecided), (1, 0));
 }
 
 #[test]

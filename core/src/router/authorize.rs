@@ -26,6 +26,8 @@ pub(crate) struct Waiting {
     /// [`Realm::role_changes`](super::realm::Realm::role_changes) when it was asked.
     role_changes: u64,
     pub(crate) request: Message,
+    /// The request may be made. What was asked is whether this may be published, which it leaves with the router.
+    about: Option<Message>,
     pub(crate) held: VecDeque<Held>,
 }
 
@@ -139,7 +141,7 @@ impl Router {
                 let text = self.denial(key, action, uri);
                 self.answer_refused(key, &request, error::NOT_AUTHORIZED, text);
             }
-            Ruling::Ask => self.ask_action(now, key, request),
+            Ruling::Ask => self.ask_action(now, key, request, None),
         }
     }
 
@@ -163,8 +165,10 @@ impl Router {
         }
     }
 
-    fn ask_action(&mut self, now: Instant, key: PeerKey, request: Message) {
-        let Some((action, uri, matching)) = action_of(&request) else { return };
+    /// Asks whether a request may be made, or else whether what it is `about` may.
+    fn ask_action(&mut self, now: Instant, key: PeerKey, request: Message, about: Option<Message>) {
+        let asked = about.as_ref().unwrap_or(&request);
+        let Some((action, uri, matching)) = action_of(asked) else { return };
         let expires = now.after(self.config.limits.authorize_timeout);
         let Some(peer) = self.peers.get_mut(key) else { return };
         let transport = peer.link.transport();
@@ -179,10 +183,10 @@ impl Router {
             action,
             uri: uri.clone(),
             matching,
-            options: request_options(&request),
+            options: request_options(asked),
             expires,
         })));
-        session.waiting = Some(Box::new(Waiting { decision: id, role_changes, request, held: VecDeque::new() }));
+        session.waiting = Some(Box::new(Waiting { decision: id, role_changes, request, about, held: VecDeque::new() }));
         self.set_deadline(key, expires);
     }
 
@@ -218,12 +222,12 @@ impl Router {
         self.clear_deadline(key);
         let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
         let Some(waiting) = session.waiting.take() else { return };
-        let Waiting { request, role_changes, mut held, .. } = *waiting;
+        let Waiting { request, about, role_changes, mut held, .. } = *waiting;
         let roles_changed = role_changes != self.realms.get(session.realm).role_changes;
         match verdict {
             // It was asked for a role that is not what it was: its rules of now decide, or whom they ask.
             Some(_) if roles_changed => self.process(now, key, request),
-            Some(verdict) => self.act_on(now, key, request, verdict),
+            Some(verdict) => self.act_on(now, key, request, about, verdict),
             None => {}
         }
         // The next request may have to wait too: what is left is then held behind it.
@@ -243,16 +247,20 @@ impl Router {
         }
     }
 
-    fn act_on(&mut self, now: Instant, key: PeerKey, request: Message, verdict: ActionVerdict) {
-        let Some((action, uri, _)) = action_of(&request) else { return };
+    fn act_on(&mut self, now: Instant, key: PeerKey, request: Message, about: Option<Message>, verdict: ActionVerdict) {
+        let asked = about.as_ref().unwrap_or(&request);
+        let Some((action, uri, _)) = action_of(asked) else { return };
         let (error, text) = match verdict {
             ActionVerdict::Allow { disclose, cache } => {
                 let decision = Decision { allow: true, disclose };
-                self.cache_verdict(key, &request, decision, cache.map(|time| now.after(time)));
-                return self.perform(now, key, request, decision);
+                self.cache_verdict(key, asked, decision, cache.map(|time| now.after(time)));
+                return match (request, about) {
+                    (Message::Call(call), Some(_)) => self.call_meta(now, key, call, Some(decision)),
+                    (request, _) => self.perform(now, key, request, decision),
+                };
             }
             ActionVerdict::Deny { cache } => {
-                self.cache_verdict(key, &request, Decision::DENY, cache.map(|time| now.after(time)));
+                self.cache_verdict(key, asked, Decision::DENY, cache.map(|time| now.after(time)));
                 self.stats.denied += 1;
                 (error::NOT_AUTHORIZED, self.denial(key, action, uri))
             }
@@ -384,7 +392,7 @@ impl Router {
     /// Does what was asked for and is allowed.
     fn perform(&mut self, now: Instant, key: PeerKey, request: Message, decision: Decision) {
         match request {
-            Message::Call(call) if call.procedure.is_reserved() => self.call_meta(now, key, call),
+            Message::Call(call) if call.procedure.is_reserved() => self.call_router(now, key, call),
             Message::Call(call) => self.call(now, key, call, decision),
             Message::Publish(publish) => self.publish(now, key, publish, decision),
             Message::Subscribe(subscribe) => self.subscribe(now, key, subscribe),
@@ -394,6 +402,19 @@ impl Router {
             _ => {}
         }
         self.publish_meta_events();
+    }
+}
+
+impl Router {
+    /// A call to the router itself, which may be made. What it leaves to be published needs a permission of its own.
+    fn call_router(&mut self, now: Instant, key: PeerKey, call: Call) {
+        let Some(publish) = self.testament_of(key, &call).map(Message::from) else {
+            return self.call_meta(now, key, call, None);
+        };
+        match self.ruling(now, key, &publish) {
+            Ruling::Decided(decision) => self.call_meta(now, key, call, Some(decision)),
+            Ruling::Ask => self.ask_action(now, key, call.into(), Some(publish)),
+        }
     }
 }
 

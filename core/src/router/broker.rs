@@ -8,8 +8,9 @@ use super::meta::Watched;
 use super::passthru::needed_by_subscriber;
 use super::pattern::PatternMap;
 use super::peer::Peer;
+use super::permission::Action;
 use super::publication::Publication;
-use super::realm::RealmKey;
+use super::realm::{RealmKey, Role};
 use super::retained::{Retained, RetainedEvent};
 use super::session::{Session, sorted_keys};
 use super::subscribers::Subscribers;
@@ -18,7 +19,8 @@ use crate::arena::Arena;
 use crate::hash::Seed;
 use crate::id::{SessionId, SubscriptionId};
 use crate::message::{
-    Event, EventDetails, RequestType, Subscribe, SubscribeOptions, Subscribed, Unsubscribe, Unsubscribed,
+    Event, EventDetails, Features, RequestType, Revocation, Subscribe, SubscribeOptions, Subscribed, Unsubscribe,
+    Unsubscribed,
 };
 use crate::time::{Instant, UnixTime};
 use crate::uri::{MatchPolicy, Uri, error};
@@ -198,6 +200,40 @@ impl Router {
         let Some(place) = session.subscriptions.remove(&id) else { return false };
         self.leave_subscription(realm, session_id, id, place);
         true
+    }
+
+    /// Takes a subscription back from a session, and tells it if it announced that it understands (spec: "Subscription
+    /// Revocation"). False if the session does not hold it.
+    pub(crate) fn revoke_subscription(&mut self, key: PeerKey, id: SubscriptionId, reason: Option<Uri>) -> bool {
+        if !self.remove_subscriber(key, id) {
+            return false;
+        }
+        self.stats.subscriptions_revoked += 1;
+        if self.session(key).is_some_and(|session| session.subscriber_has(Features::SUBSCRIPTION_REVOCATION)) {
+            let revocation = Some(Box::new(Revocation { id, reason }));
+            self.send(key, Unsubscribed { request: None, revocation });
+        }
+        true
+    }
+
+    /// Takes back what sessions of a role hold and may no longer subscribe to. A walk over all sessions.
+    pub(crate) fn revoke_denied_subscriptions(&mut self, realm_key: RealmKey, role: Role) {
+        let realm = self.realms.get(realm_key);
+        let Some(permissions) = realm.permissions(role) else { return };
+        let mut denied = Vec::new();
+        for (key, peer) in self.peers.iter() {
+            let Some(session) = peer.session().filter(|s| s.realm == realm_key && s.role == role) else { continue };
+            for id in sorted_keys(&session.subscriptions) {
+                let Some(subscription) = realm.broker.subscriptions.get(id) else { continue };
+                let (uri, matching) = (subscription.uri.as_str(), subscription.matching);
+                if !permissions.decide(Action::Subscribe, uri, matching).allow {
+                    denied.push((key, id));
+                }
+            }
+        }
+        for (key, id) in denied {
+            self.revoke_subscription(key, id, Some(error::NOT_AUTHORIZED));
+        }
     }
 
     fn leave_subscription(&mut self, realm: RealmKey, session: SessionId, id: SubscriptionId, place: u64) {

@@ -12,6 +12,7 @@ const BROKER: Features = Features::PUBLISHER_IDENTIFICATION
     .union(Features::PATTERN_BASED_SUBSCRIPTION)
     .union(Features::PUBLICATION_TRUSTLEVELS)
     .union(Features::SHARDED_SUBSCRIPTION)
+    .union(Features::SUBSCRIPTION_REVOCATION)
     .union(Features::EVENT_RETENTION);
 
 const DEALER: Features = Features::CALLER_IDENTIFICATION
@@ -28,8 +29,7 @@ const DEALER: Features = Features::CALLER_IDENTIFICATION
     .union(Features::REGISTRATION_REVOCATION);
 
 /// Of the broker, where the realm has the meta API.
-const META_BROKER: Features =
-    Features::SESSION_META_API.union(Features::SUBSCRIPTION_META_API).union(Features::SUBSCRIPTION_REVOCATION);
+const META_BROKER: Features = Features::SESSION_META_API.union(Features::SUBSCRIPTION_META_API);
 
 /// Of the dealer, where the realm has the meta API.
 const META_DEALER: Features =

@@ -291,13 +291,14 @@ impl Router {
     }
 
     /// Replaces what a role of a realm may do, from the next request on; verdicts cached for it are dropped, and
-    /// registrations that it may no longer have are taken back. Returns whether there is such a role.
+    /// registrations and subscriptions that it may no longer have are taken back. Returns whether there is such a role.
     pub fn set_permissions(&mut self, realm: &Uri, role: &str, permissions: Permissions) -> bool {
         let Some(key) = self.realms.find(realm) else { return false };
         let realm = self.realms.get_mut(key);
         let changed = realm.set_permissions(role, permissions);
         if let Some(role) = realm.role(role) {
             self.revoke_denied(key, role);
+            self.revoke_denied_subscriptions(key, role);
         }
         self.publish_meta_events();
         changed

@@ -66,6 +66,8 @@ pub struct RouterStats {
     pub calls_timed_out: u64,
     /// Parts of progressive calls that came after their call had been answered.
     pub late_call_parts: u64,
+    /// Subscriptions taken back from their subscribers.
+    pub subscriptions_revoked: u64,
     /// Registrations taken back from a session by the router.
     pub registrations_revoked: u64,
     /// YIELD and ERROR that came after their call had been answered otherwise.

@@ -20,6 +20,7 @@ mod testament;
 
 pub(crate) use events::{MetaEvent, Watched};
 
+use super::permission::Decision;
 use super::realm::RealmKey;
 use super::testament::{Scope, Testament};
 use super::{PeerKey, Router};
@@ -86,6 +87,8 @@ struct Caller {
     key: PeerKey,
     session: SessionId,
     realm: RealmKey,
+    /// Whether it may publish what it leaves: see [`Router::testament_of`].
+    publication: Decision,
 }
 
 /// The answer to a call, and what is done when it has been queued.
@@ -151,10 +154,11 @@ impl Answer {
 }
 
 impl Router {
-    /// CALL of a reserved URI, which the session may make.
-    pub(crate) fn call_meta(&mut self, now: Instant, key: PeerKey, call: Call) {
+    /// CALL of a reserved URI, which the session may make; and the decision on the publication that it leaves, if any.
+    pub(crate) fn call_meta(&mut self, now: Instant, key: PeerKey, call: Call, publication: Option<Decision>) {
         let Some(session) = self.session(key) else { return };
-        let caller = Caller { key, session: session.id, realm: session.realm };
+        let publication = publication.unwrap_or(Decision::DENY);
+        let caller = Caller { key, session: session.id, realm: session.realm, publication };
         let Call { request, procedure, payload, .. } = call;
         let known = self.realms.get(caller.realm).meta_api.then(|| Procedure::from_uri(procedure.as_str())).flatten();
         let answer = known
@@ -169,6 +173,7 @@ impl Router {
             }
             Err((error, text)) => self.fail(key, RequestType::Call, request, error, text),
         }
+        self.publish_meta_events();
     }
 
     fn answer_meta(&self, caller: Caller, procedure: Procedure, args: Arguments) -> Result<Answer, Refusal> {

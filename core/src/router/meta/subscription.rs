@@ -3,11 +3,10 @@
 use super::arguments::Arguments;
 use super::{Answer, Caller, Effect, Refusal, by_policy, match_option, revocation_reason};
 use crate::id::{SessionId, SubscriptionId};
-use crate::message::{Features, Revocation, Unsubscribed};
+use crate::router::Router;
 use crate::router::broker::Subscription;
 use crate::router::session::sorted_keys;
-use crate::router::{PeerKey, Router};
-use crate::uri::{Uri, error};
+use crate::uri::error;
 use crate::value::{Dict, Value};
 
 /// What is told of a subscription to whoever asks, and when it is created.
@@ -85,18 +84,6 @@ impl Router {
             return Err((error::NO_SUCH_SUBSCRIPTION, text));
         }
         Ok(Answer::effect(Effect::RemoveSubscriber { session, subscription, reason }))
-    }
-
-    /// Takes a subscription from one of its subscribers (spec: "Subscription Revocation").
-    pub(super) fn revoke_subscription(&mut self, key: PeerKey, id: SubscriptionId, reason: Option<Uri>) {
-        if !self.remove_subscriber(key, id) {
-            return;
-        }
-        let roles = self.session(key).and_then(|session| session.roles.subscriber);
-        if roles.is_some_and(|announced| announced.contains(Features::SUBSCRIPTION_REVOCATION)) {
-            let revocation = Some(Box::new(Revocation { id, reason }));
-            self.send(key, Unsubscribed { request: None, revocation });
-        }
     }
 
     /// The subscription that is the only argument.

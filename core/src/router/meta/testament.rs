@@ -1,36 +1,32 @@
 //! `wamp.session.add_testament` and `flush_testaments` (spec: "Session Testament").
 
 use super::arguments::{Arguments, invalid};
-use super::{Answer, Caller, Effect, Refusal};
+use super::{Answer, Caller, Effect, Procedure, Refusal};
 use crate::codec::publish_options;
-use crate::message::{Features, PassThru, Payload, PublishOptions};
-use crate::router::Router;
-use crate::router::audience;
-use crate::router::permission::{Action, Decision};
-use crate::router::realm::Role;
-use crate::router::session::Session;
+use crate::message::{Call, Features, PassThru, Payload, Publish, PublishOptions};
+use crate::router::permission::Action;
 use crate::router::testament::{Scope, Testament};
+use crate::router::{PeerKey, Router, audience};
 use crate::uri::{MatchPolicy, Uri, error};
 use crate::value::{Dict, Value};
 
+/// What a testament is made of.
+struct Left {
+    topic: Uri,
+    options: PublishOptions,
+    payload: Payload,
+    scope: Scope,
+}
+
 impl Router {
-    pub(super) fn session_add_testament(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
-        let topic: String = args.required("topic")?;
-        let positional: Vec<Value> = args.optional("args")?.unwrap_or_default();
-        let keywords: Dict = args.optional("kwargs")?.unwrap_or_default();
-        let options: Dict = args.keyword("publish_options")?.unwrap_or_default();
-        let scope = scope(&mut args)?;
-        args.finish()?;
-        let options = publish_options(&options).map_err(|why| invalid(format!("publish_options: {why}")))?;
+    pub(super) fn session_add_testament(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
+        let Left { topic, options, payload, scope } = self.read_testament(caller.key, args)?;
         let session = self.session(caller.key).ok_or((error::NO_SUCH_SESSION, String::new()))?;
-        let topic = Uri::from(topic);
-        let decision = self.may_leave(caller, session, &topic, &options)?;
-        let publisher = self.disclosure(session, decision, options.disclose_me)?;
-        let payload = Payload::from_values(positional, keywords);
-        let mut testament = Testament { topic, payload, options, publisher };
-        if let Some(audience) = &mut testament.options.audience {
-            audience::sort(audience);
+        if !caller.publication.allow {
+            return Err((error::NOT_AUTHORIZED, self.denial(caller.key, Action::Publish, &topic)));
         }
+        let publisher = self.disclosure(session, caller.publication, options.disclose_me)?;
+        let testament = Testament { topic, payload, options, publisher };
         self.check_testament(session, &testament).map_err(|text| (error::RESOURCE_LIMIT, text))?;
         Ok(Answer::effect(Effect::AddTestament { session: caller.key, scope, testament: Box::new(testament) }))
     }
@@ -41,36 +37,39 @@ impl Router {
         Ok(Answer::effect(Effect::FlushTestaments { session: caller.key, scope }))
     }
 
-    /// Whether the session may publish this, now and so also later.
-    fn may_leave(
-        &self,
-        caller: Caller,
-        session: &Session,
-        topic: &Uri,
-        options: &PublishOptions,
-    ) -> Result<Decision, Refusal> {
-        self.check_target(caller.key, Action::Publish, topic, MatchPolicy::Exact)?;
+    /// The publication that a call leaves with the router, but for its payload: `None` if it leaves none, or one that
+    /// will be refused whatever the session may do. Whether the session may publish it is to be decided now.
+    pub(crate) fn testament_of(&self, key: PeerKey, call: &Call) -> Option<Publish> {
+        if Procedure::from_uri(call.procedure.as_str()) != Some(Procedure::SessionAddTestament) {
+            return None;
+        }
+        let Left { topic, options, .. } = self.read_testament(key, Arguments::of(&call.payload).ok()?).ok()?;
+        Some(Publish { request: call.request, options, topic, payload: Payload::empty() })
+    }
+
+    fn read_testament(&self, key: PeerKey, mut args: Arguments) -> Result<Left, Refusal> {
+        let topic: String = args.required("topic")?;
+        let positional: Vec<Value> = args.optional("args")?.unwrap_or_default();
+        let keywords: Dict = args.optional("kwargs")?.unwrap_or_default();
+        let options: Dict = args.keyword("publish_options")?.unwrap_or_default();
+        let scope = scope(&mut args)?;
+        args.finish()?;
+        let mut options = publish_options(&options).map_err(|why| invalid(format!("publish_options: {why}")))?;
+        if let Some(audience) = &mut options.audience {
+            audience::sort(audience);
+        }
         let pass_thru = options.pass_thru.as_deref();
         if pass_thru.is_some_and(|pass_thru| pass_thru.enc_algo.is_some()) {
             return Err(invalid("a testament's payload is args and kwargs: enc_algo is not possible".to_owned()));
         }
-        let announced = session.roles.publisher.unwrap_or_default();
-        if pass_thru.is_some_and(PassThru::is_passthru) && !announced.contains(Features::PAYLOAD_PASSTHRU_MODE) {
+        let publisher = self.session(key).and_then(|session| session.roles.publisher).unwrap_or_default();
+        if pass_thru.is_some_and(PassThru::is_passthru) && !publisher.contains(Features::PAYLOAD_PASSTHRU_MODE) {
             let text = "payload_passthru_mode was not announced for the role publisher".to_owned();
             return Err((error::FEATURE_NOT_SUPPORTED, text));
         }
-        if session.role == Role::Trusted {
-            return Ok(Decision { allow: true, disclose: true });
-        }
-        let Some(permissions) = self.realms.get(caller.realm).permissions(session.role) else {
-            let text = "whether the session may publish can not be asked about in advance".to_owned();
-            return Err((error::NOT_AUTHORIZED, text));
-        };
-        let decision = permissions.decide(Action::Publish, topic.as_str(), MatchPolicy::Exact);
-        if !decision.allow {
-            return Err((error::NOT_AUTHORIZED, self.denial(caller.key, Action::Publish, topic)));
-        }
-        Ok(decision)
+        let topic = Uri::from(topic);
+        self.check_target(key, Action::Publish, &topic, MatchPolicy::Exact)?;
+        Ok(Left { topic, options, payload: Payload::from_values(positional, keywords), scope })
     }
 }
 
