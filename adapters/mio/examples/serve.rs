@@ -89,6 +89,7 @@ pub(crate) fn serve(arguments: &[String]) -> Result<(), Box<dyn std::error::Erro
     let listener = ListenerConfig {
         endpoint: Endpoint::Tcp(address.parse()?),
         backlog: ListenerConfig::BACKLOG,
+        tls: None,
         transport: Arc::new(ServerOptions::default()),
         tag: 0,
     };

@@ -8,6 +8,8 @@ use wampd_core::{
 };
 use wampd_wire::ServerOptions;
 
+use crate::tls::TlsAcceptor;
+
 /// Everything [`Server::bind`](crate::Server::bind) needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct ServerConfig {
@@ -26,6 +28,8 @@ pub struct ListenerConfig {
     pub endpoint: Endpoint,
     /// Connections that may wait to be accepted; the system may have a limit of its own. [`ListenerConfig::BACKLOG`] is usual.
     pub backlog: u32,
+    /// TLS; `None`: in clear.
+    pub tls: Option<TlsAcceptor>,
     /// The protocols and their options. With `http` set, each request is put to [`Host::http`](crate::Host::http).
     pub transport: Arc<ServerOptions>,
     /// The `tag` that [`AuthRequest`](wampd_core::router::AuthRequest) carries for RawSocket peers of this listener.

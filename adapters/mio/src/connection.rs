@@ -106,6 +106,11 @@ impl Conn {
         stage.into_iter().chain(self.stalled).min()
     }
 
+    /// Whether bytes wait to be written.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.out.is_empty() || self.stream.wants_write()
+    }
+
     /// How full the queue is, of `max` bytes. Between the marks it is as full as it was.
     pub(crate) const fn level(&self, max: usize) -> Congestion {
         let len = self.out.len();
@@ -122,10 +127,16 @@ impl Conn {
 }
 
 /// What authenticators and the meta API are told of a connection. The names are those of Crossbar.io and Autobahn.
-pub(crate) fn transport_details(address: PeerAddress, encoding: Encoding, request: Option<&HttpRequest>) -> Dict {
-    let channel_type = match address {
-        PeerAddress::Tcp(_) => "tcp",
-        PeerAddress::Unix => "unix",
+pub(crate) fn transport_details(
+    address: PeerAddress,
+    stream: &Stream,
+    encoding: Encoding,
+    request: Option<&HttpRequest>,
+) -> Dict {
+    let channel_type = match (stream, address) {
+        (Stream::Tls(_), _) => "tls",
+        (_, PeerAddress::Tcp(_)) => "tcp",
+        (_, PeerAddress::Unix) => "unix",
     };
     let framing = if encoding.framing == Framing::RawSocket { "rawsocket" } else { "websocket" };
     let mut details = Dict::from([
@@ -133,8 +144,14 @@ pub(crate) fn transport_details(address: PeerAddress, encoding: Encoding, reques
         ("channel_framing".to_owned(), Value::from(framing)),
         ("channel_serializer".to_owned(), Value::from(serializer(encoding.format))),
         ("peer".to_owned(), Value::from(address.to_string())),
-        ("is_secure".to_owned(), Value::from(false)),
+        ("is_secure".to_owned(), Value::from(matches!(stream, Stream::Tls(_)))),
     ]);
+    if let Stream::Tls(stream) = stream {
+        let certificate = stream.peer_certificate().map_or(Value::Null, Value::from);
+        // The second name is the one that Crossbar.io had first.
+        details.insert("client_cert".to_owned(), certificate.clone());
+        details.insert("peer_cert".to_owned(), certificate);
+    }
     if let Some(request) = request {
         let batched = if encoding.framing == Framing::WebSocket { "" } else { ".batched" };
         let protocol = format!("wamp.2.{}{batched}", serializer(encoding.format));

@@ -3,6 +3,7 @@
 //! * [`Server`] drives one [`Router`](wampd_core::router::Router) with TCP and unix sockets: RawSocket and WebSocket, on one
 //!   port if wanted. The program around it is a [`Host`]: it decides who may join, answers HTTP requests, and logs.
 //! * [`Locals`] are WAMP clients inside the server's process.
+//! * [`tls`] is what listeners and clients need for TLS.
 //! * [`client::Client`] is a WAMP client that waits, with a connection of its own.
 //!
 //! None of them starts threads. Everything is bounded: see [`ServerLimits`] and [`Limits`](wampd_core::router::Limits).
@@ -24,6 +25,7 @@ mod reactor;
 mod read;
 mod stream;
 mod timers;
+pub mod tls;
 
 pub use config::{Endpoint, ListenerConfig, ListenerId, PeerAddress, ServerConfig, ServerLimits};
 pub use handle::ServerHandle;

@@ -22,6 +22,7 @@ use wampd_wire::ServerOptions;
 use crate::{
     config::{Endpoint, ListenerConfig, PeerAddress},
     stream::Stream,
+    tls::TlsAcceptor,
 };
 
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Listener {
     socket: Socket,
     /// Where it listens, with the port that the system chose.
     pub(crate) endpoint: Endpoint,
+    tls: Option<TlsAcceptor>,
     pub(crate) transport: Arc<ServerOptions>,
     pub(crate) tag: u64,
     /// Connections may be waiting.
@@ -67,7 +69,7 @@ fn listen(domain: Domain, address: &SockAddr, backlog: u32) -> io::Result<OwnedF
 
 impl Listener {
     pub(crate) fn bind(config: ListenerConfig, registry: &Registry, token: Token) -> io::Result<Self> {
-        let ListenerConfig { endpoint, backlog, transport, tag } = config;
+        let ListenerConfig { endpoint, backlog, tls, transport, tag } = config;
         let (mut socket, endpoint) = match endpoint {
             Endpoint::Tcp(address) => {
                 let socket =
@@ -88,7 +90,7 @@ impl Listener {
             Socket::Tcp(socket) => registry.register(socket, token, Interest::READABLE)?,
             Socket::Unix(socket) => registry.register(socket, token, Interest::READABLE)?,
         }
-        Ok(Self { socket, endpoint, transport, tag, ready: false, paused_until: None })
+        Ok(Self { socket, endpoint, tls, transport, tag, ready: false, paused_until: None })
     }
 
     pub(crate) fn accept(&self) -> Accepted {
@@ -99,6 +101,10 @@ impl Listener {
                 }
                 Socket::Unix(socket) => socket.accept().map(|(stream, _)| (Stream::Unix(stream), PeerAddress::Unix)),
             };
+            let accepted = accepted.and_then(|(stream, address)| match &self.tls {
+                Some(tls) => Ok((Stream::Tls(Box::new(tls.accept(stream)?)), address)),
+                None => Ok((stream, address)),
+            });
             return match accepted {
                 Ok((stream, address)) => Accepted::Connection(stream, address),
                 Err(error) => match error.kind() {
@@ -154,7 +160,7 @@ mod tests {
         let mut poll = Poll::new().unwrap();
         let endpoint = Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let backlog = ListenerConfig::BACKLOG;
-        let config = ListenerConfig { endpoint, backlog, transport: Arc::default(), tag: 0 };
+        let config = ListenerConfig { endpoint, backlog, tls: None, transport: Arc::default(), tag: 0 };
         let listener = Listener::bind(config, poll.registry(), Token(0)).unwrap();
         let Endpoint::Tcp(address) = listener.endpoint else { panic!() };
         let _client = TcpStream::connect(address).unwrap();

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::stream::SHORT_MEANS_DRAINED;
+use crate::stream::Sink;
 
 /// Frames from this length on are shared between receivers; shorter ones are copied, which costs less than counting references.
 pub(crate) const SHARE_FROM: usize = 1024;
@@ -125,8 +125,8 @@ impl OutQueue {
         }
     }
 
-    /// Writes as much as the socket takes.
-    pub(crate) fn flush(&mut self, socket: &mut impl Write, pool: &mut ChunkPool) -> io::Result<Flushed> {
+    /// Writes as much as the socket takes, also of what it has taken in before.
+    pub(crate) fn flush(&mut self, socket: &mut impl Sink, pool: &mut ChunkPool) -> io::Result<Flushed> {
         let mut progress = false;
         while !self.is_empty() {
             let (offered, result) = self.write_once(socket);
@@ -135,7 +135,7 @@ impl OutQueue {
                 Ok(len) => {
                     progress = true;
                     self.advance(len, pool);
-                    if SHORT_MEANS_DRAINED && len < offered {
+                    if len < offered && socket.short_means_full() {
                         return Ok(Flushed::Blocked { progress });
                     }
                 }
@@ -144,7 +144,11 @@ impl OutQueue {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Flushed::All)
+        match socket.flush() {
+            Ok(()) => Ok(Flushed::All),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Flushed::Blocked { progress }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Forgets everything.
@@ -200,6 +204,12 @@ mod tests {
         taken: Vec<u8>,
         per_call: usize,
         calls: usize,
+    }
+
+    impl Sink for Socket {
+        fn short_means_full(&self) -> bool {
+            crate::stream::SHORT_MEANS_DRAINED
+        }
     }
 
     impl Write for Socket {

@@ -345,7 +345,7 @@ impl Server {
             }
             if event.is_writable() {
                 conn.writable = true;
-                if !conn.out.is_empty() && !conn.dirty {
+                if conn.has_output() && !conn.dirty {
                     conn.dirty = true;
                     self.dirty.push(token);
                 }
@@ -616,7 +616,7 @@ impl Server {
     /// Writes as much as the socket takes, and notes what follows from it for [`drive`](Self::drive).
     pub(crate) fn flush_one(&mut self, token: usize) {
         let Some(conn) = self.conns.get_mut(token) else { return };
-        if conn.writable && !conn.out.is_empty() {
+        if conn.writable && conn.has_output() {
             match conn.out.flush(&mut conn.stream, &mut self.pool) {
                 Ok(Flushed::All) => conn.stalled = None,
                 Ok(Flushed::Blocked { progress }) => {
@@ -655,7 +655,7 @@ impl Server {
 
     fn after_flush<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
         let Some(conn) = self.conns.get_mut(token) else { return };
-        if !matches!(conn.stage, Stage::Flushing(_)) || !conn.out.is_empty() {
+        if !matches!(conn.stage, Stage::Flushing(_)) || conn.has_output() {
             return;
         }
         if conn.silenced {

@@ -13,7 +13,7 @@ use crate::{
     connection::{Stage, transport_details},
     host::{CloseCause, Host, HttpAction, Observation, Response},
     reactor::{Owner, Server},
-    stream::{Found, SHORT_MEANS_DRAINED},
+    stream::Found,
 };
 
 /// Messages and bytes taken from one connection before it is the next one's turn.
@@ -88,12 +88,17 @@ impl Server {
         *input = BytesMut::new();
         let space = self.read_buffer.space();
         let offered = space.len();
-        match conn.stream.receive(space) {
+        let found = conn.stream.receive(space);
+        if conn.stream.wants_write() {
+            self.mark_dirty(token);
+        }
+        let Some(conn) = self.conns.get_mut(token) else { return false };
+        match found {
             Ok(Found::Bytes(len)) => {
                 *input = self.read_buffer.take(len);
                 budget.bytes = budget.bytes.saturating_sub(len);
                 self.stats.bytes_received += len as u64;
-                if SHORT_MEANS_DRAINED && len < offered && !conn.read_closed {
+                if len < offered && conn.stream.short_means_drained() && !conn.read_closed {
                     conn.readable = false;
                 }
                 true
@@ -226,10 +231,14 @@ impl Server {
         request: Option<&HttpRequest>,
     ) -> Result<(), Overloaded> {
         let Some(conn) = self.conns.get_mut(token) else { return Ok(()) };
-        let transport = Arc::new(transport_details(conn.address, encoding, request));
-        let peer = self
-            .router
-            .open(self.now, LinkInfo { tag, transport, origin: conn.address.origin(), ..LinkInfo::default() })?;
+        let link = LinkInfo {
+            tag,
+            transport: Arc::new(transport_details(conn.address, &conn.stream, encoding, request)),
+            origin: conn.address.origin(),
+            channel_binding: conn.stream.channel_binding(),
+            privileged: None,
+        };
+        let peer = self.router.open(self.now, link)?;
         conn.peer = Some(peer);
         self.set_owner(peer, Owner::Connection(token));
         Ok(())

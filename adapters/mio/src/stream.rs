@@ -1,4 +1,4 @@
-//! TCP and unix sockets behind one type.
+//! TCP and unix sockets, with and without TLS, behind one type.
 
 use std::{
     io::{self, IoSlice, Read, Write},
@@ -10,11 +10,22 @@ use mio::{
     event::Source,
     net::{TcpStream, UnixStream},
 };
+use wampd_core::auth::ChannelBinding;
+
+use crate::tls::TlsStream;
 
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// TLS over one of the others.
+    Tls(Box<TlsStream>),
+}
+
+/// Something that bytes are written to.
+pub(crate) trait Sink: Write {
+    /// Whether a write that took less than was offered tells that no more is taken for now.
+    fn short_means_full(&self) -> bool;
 }
 
 /// What a read has found.
@@ -27,6 +38,9 @@ pub(crate) enum Found {
 
 impl Stream {
     pub(crate) fn receive(&mut self, space: &mut [u8]) -> io::Result<Found> {
+        if let Self::Tls(stream) = self {
+            return stream.receive(space);
+        }
         loop {
             return match self.read(space) {
                 Ok(0) => Ok(Found::End),
@@ -38,10 +52,29 @@ impl Stream {
         }
     }
 
-    pub(crate) fn shut_down_writing(&self) -> io::Result<()> {
+    /// Whether a read that found less than it had space for tells that there is no more for now.
+    pub(crate) const fn short_means_drained(&self) -> bool {
+        SHORT_MEANS_DRAINED && !matches!(self, Self::Tls(_))
+    }
+
+    /// Whether something is left of what was written before, for the socket to take.
+    pub(crate) fn wants_write(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.wants_write())
+    }
+
+    /// What proofs can be bound to, with TLS.
+    pub(crate) fn channel_binding(&self) -> Option<ChannelBinding> {
+        match self {
+            Self::Tls(stream) => stream.channel_binding(),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
+    pub(crate) fn shut_down_writing(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tls(stream) => stream.shut_down_writing(),
         }
     }
 }
@@ -64,6 +97,11 @@ impl Read for Stream {
         match self {
             Self::Tcp(stream) => stream.read(buf),
             Self::Unix(stream) => stream.read(buf),
+            Self::Tls(stream) => match stream.receive(buf)? {
+                Found::Bytes(len) => Ok(len),
+                Found::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+                Found::End => Ok(0),
+            },
         }
     }
 }
@@ -73,6 +111,7 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => stream.write(buf),
             Self::Unix(stream) => stream.write(buf),
+            Self::Tls(stream) => stream.write(buf),
         }
     }
 
@@ -80,11 +119,21 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => stream.write_vectored(bufs),
             Self::Unix(stream) => stream.write_vectored(bufs),
+            Self::Tls(stream) => stream.write_vectored(bufs),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => Ok(()),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+impl Sink for Stream {
+    fn short_means_full(&self) -> bool {
+        self.short_means_drained()
     }
 }
 
@@ -93,6 +142,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.register(registry, token, interests),
             Self::Unix(stream) => stream.register(registry, token, interests),
+            Self::Tls(stream) => stream.socket_mut().register(registry, token, interests),
         }
     }
 
@@ -100,6 +150,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.reregister(registry, token, interests),
             Self::Unix(stream) => stream.reregister(registry, token, interests),
+            Self::Tls(stream) => stream.socket_mut().reregister(registry, token, interests),
         }
     }
 
@@ -107,6 +158,7 @@ impl Source for Stream {
         match self {
             Self::Tcp(stream) => stream.deregister(registry),
             Self::Unix(stream) => stream.deregister(registry),
+            Self::Tls(stream) => stream.socket_mut().deregister(registry),
         }
     }
 }

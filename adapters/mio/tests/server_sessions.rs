@@ -29,7 +29,13 @@ fn socket_path(name: &str) -> PathBuf {
 
 fn unix(path: PathBuf) -> ListenerConfig {
     let endpoint = Endpoint::Unix { path, mode: Some(0o600) };
-    ListenerConfig { endpoint, backlog: ListenerConfig::BACKLOG, transport: Arc::new(ServerOptions::default()), tag: 0 }
+    ListenerConfig {
+        endpoint,
+        backlog: ListenerConfig::BACKLOG,
+        tls: None,
+        transport: Arc::new(ServerOptions::default()),
+        tag: 0,
+    }
 }
 
 fn arguments(n: i64) -> Payload {

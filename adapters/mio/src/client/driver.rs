@@ -82,7 +82,7 @@ impl Driver {
             lost: None,
             end: None,
         };
-        driver.core.connected(driver.link.now());
+        driver.core.connected_over(driver.link.now(), driver.link.channel_binding());
         driver.drain();
         driver
     }

@@ -13,6 +13,8 @@ use wampd_core::{
 };
 use wampd_wire::{CloseCode, TransportError};
 
+use crate::tls::TlsError;
+
 /// Why there is no session.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -26,6 +28,8 @@ pub enum ConnectError {
     },
     /// No connection, e.g. because it was refused: nobody listens there.
     Socket(Arc<io::Error>),
+    /// The authorities that the system trusts can not be had.
+    Tls(TlsError),
     /// RawSocket has no number for this serializer.
     Serializer(Format),
     /// The opening handshake of the transport failed, e.g. because the server speaks none of the subprotocols offered
@@ -55,6 +59,7 @@ impl fmt::Display for ConnectError {
         match self {
             Self::Resolve { host, error } => write!(f, "no address for {host:?}: {error}"),
             Self::Socket(error) => write!(f, "no connection: {error}"),
+            Self::Tls(error) => write!(f, "no TLS: {error}"),
             Self::Serializer(format) => write!(f, "RawSocket does not know the serializer {format:?}"),
             Self::Transport(error) => write!(f, "the transport was not opened: {error}"),
             Self::Timeout(Stage::Socket) => f.write_str("connecting took too long"),
@@ -70,6 +75,7 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Resolve { error, .. } | Self::Socket(error) => Some(&**error),
+            Self::Tls(error) => Some(error),
             Self::Transport(error) => Some(error),
             Self::Lost(lost) => Some(lost),
             Self::Serializer(_) | Self::Timeout(_) | Self::Aborted(_) => None,

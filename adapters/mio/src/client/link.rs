@@ -11,14 +11,15 @@ use std::{
 
 use bytes::BytesMut;
 use mio::{Events, Interest, Poll, Token, Waker};
-use wampd_core::{codec::encode, message::Message, router::Undeliverable, time::Instant};
+use wampd_core::{auth::ChannelBinding, codec::encode, message::Message, router::Undeliverable, time::Instant};
 use wampd_wire::{CloseCode, Encoding, Incoming, ReadBuffer, TransportError, UpgradeRequest};
 
 use super::{ConnectError, Lost, Options, Protocol, Socket, Stage, Url};
 use crate::{
     clock::{Clock, SystemRng},
     out_queue::{ChunkPool, Flushed, OutQueue},
-    stream::{Found, SHORT_MEANS_DRAINED, Stream},
+    stream::{Found, Stream},
+    tls::{Authorities, ClientTls},
 };
 
 const SOCKET: Token = Token(0);
@@ -63,7 +64,7 @@ impl Link {
     pub(super) fn open(url: &Url, options: &Options) -> Result<(Self, Encoding), ConnectError> {
         let clock = Clock::new();
         let open_by = clock.now().after(options.open_timeout);
-        let stream = connect(&url.socket, open_by, &clock)?;
+        let stream = connect(&url.socket, options.tls.as_ref(), open_by, &clock)?;
         let mut scratch = Vec::new();
         let wire = match &url.protocol {
             Protocol::WebSocket { target } => {
@@ -150,6 +151,15 @@ impl Link {
         std::mem::take(&mut self.woken)
     }
 
+    /// What proofs can be bound to, with TLS.
+    pub(super) fn channel_binding(&self) -> Option<ChannelBinding> {
+        self.stream.channel_binding()
+    }
+
+    fn has_output(&self) -> bool {
+        !self.out.is_empty() || self.stream.wants_write()
+    }
+
     /// Bytes waiting to be written.
     pub(super) const fn pending(&self) -> usize {
         self.out.len()
@@ -179,7 +189,7 @@ impl Link {
         match self.stream.receive(space) {
             Ok(Found::Bytes(len)) => {
                 self.input = self.read_buffer.take(len);
-                self.readable = !SHORT_MEANS_DRAINED || len == offered || self.read_closed;
+                self.readable = len == offered || !self.stream.short_means_drained() || self.read_closed;
                 Ok(true)
             }
             Ok(Found::Nothing) => {
@@ -221,7 +231,7 @@ impl Link {
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Lost> {
-        if !self.writable || self.out.is_empty() {
+        if !self.writable || !self.has_output() {
             return Ok(());
         }
         match self.out.flush(&mut self.stream, &mut self.pool) {
@@ -278,9 +288,13 @@ impl Link {
             match self.receive() {
                 Ok(Some(_)) => continue,
                 Ok(None) => {}
-                Err(_) => return,
+                Err(_) => {
+                    // The router has closed its side, and waits for ours.
+                    let _ = self.stream.shut_down_writing();
+                    return;
+                }
             }
-            if self.wire.is_closed() && self.out.is_empty() && !shut_down {
+            if self.wire.is_closed() && !self.has_output() && !shut_down {
                 shut_down = true;
                 if self.stream.shut_down_writing().is_err() {
                     return;
@@ -310,13 +324,22 @@ fn socket_error(error: io::Error) -> ConnectError {
     }
 }
 
-fn connect(socket: &Socket, open_by: Instant, clock: &Clock) -> Result<Stream, ConnectError> {
+fn connect(socket: &Socket, tls: Option<&ClientTls>, open_by: Instant, clock: &Clock) -> Result<Stream, ConnectError> {
+    let connect = |host: &str, port: u16| {
+        let addresses = (host, port)
+            .to_socket_addrs()
+            .map_err(|error| ConnectError::Resolve { host: host.to_owned(), error: Arc::new(error) })?;
+        connect_tcp(addresses, open_by, clock).map_err(socket_error)
+    };
     match socket {
-        Socket::Tcp { host, port } => {
-            let addresses = (host.as_str(), *port)
-                .to_socket_addrs()
-                .map_err(|error| ConnectError::Resolve { host: host.clone(), error: Arc::new(error) })?;
-            connect_tcp(addresses, open_by, clock).map_err(socket_error)
+        Socket::Tcp { host, port } => connect(host, *port),
+        Socket::Tls { host, port } => {
+            let tls = match tls {
+                Some(tls) => tls.clone(),
+                None => ClientTls::new(Authorities::System, None).map_err(ConnectError::Tls)?,
+            };
+            let stream = tls.connect(host, connect(host, *port)?).map_err(socket_error)?;
+            Ok(Stream::Tls(Box::new(stream)))
         }
         Socket::Unix(path) => connect_unix(path, open_by, clock).map_err(socket_error),
     }

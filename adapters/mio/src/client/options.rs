@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::tls::ClientTls;
 use wampd_core::codec::{DecodeLimits, Format};
 use wampd_wire::{RawSocketOptions, Subprotocol, WebSocketOptions};
 
@@ -15,6 +16,8 @@ pub struct Options {
     pub rawsocket_serializer: Format,
     /// Further headers of the upgrade request of a WebSocket, e.g. `Origin` or `Cookie`.
     pub headers: Vec<(String, String)>,
+    /// Whom to trust, and what to show, with `wss` and `rss`; `None`: the authorities that the system trusts, and nothing.
+    pub tls: Option<ClientTls>,
     /// Limits, pings and timers of a WebSocket.
     pub websocket: Arc<WebSocketOptions>,
     /// Limits and pings of a RawSocket; [`formats`](RawSocketOptions::formats) is not used here.
@@ -43,6 +46,7 @@ impl Default for Options {
             subprotocols: Subprotocol::ALL.to_vec(),
             rawsocket_serializer: Format::Cbor,
             headers: Vec::new(),
+            tls: None,
             websocket: Arc::default(),
             rawsocket: RawSocketOptions::default(),
             decode: DecodeLimits::default(),

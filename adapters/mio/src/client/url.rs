@@ -7,7 +7,9 @@ use std::{fmt, path::PathBuf, str::FromStr};
 /// | Form | Meaning |
 /// | --- | --- |
 /// | `ws://host[:port][/path][?query]` | WebSocket over TCP; port 80 and path `/` by default |
+/// | `wss://host[:port][/path][?query]` | WebSocket over TLS; port 443 and path `/` by default |
 /// | `rs://host:port` | RawSocket over TCP |
+/// | `rss://host:port` | RawSocket over TLS |
 /// | `unix:path`, `rs+unix:path` | RawSocket over a unix socket |
 /// | `ws+unix:path[:/path]` | WebSocket over a unix socket |
 ///
@@ -39,6 +41,13 @@ pub enum Socket {
         /// The port.
         port: u16,
     },
+    /// TLS over TCP.
+    Tls {
+        /// A name, or an address without brackets: the router's certificate must be for it.
+        host: String,
+        /// The port.
+        port: u16,
+    },
     /// A unix stream socket.
     Unix(PathBuf),
 }
@@ -63,8 +72,6 @@ pub enum InvalidUrl {
     NoScheme,
     /// The scheme is none of those of [`Url`].
     UnknownScheme(String),
-    /// `wss` and `rss` need TLS, which this client does not speak.
-    Tls,
     /// The host is missing, or not a name, an IPv4 address or an IPv6 address in brackets.
     BadHost,
     /// The port is missing where there is no default, or not a number from 1 to 65535.
@@ -82,9 +89,10 @@ pub enum InvalidUrl {
 impl fmt::Display for InvalidUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoScheme => "no scheme: expected ws://, rs:// or unix:",
-            Self::UnknownScheme(scheme) => return write!(f, "unknown scheme {scheme:?}: expected ws, rs or unix"),
-            Self::Tls => "TLS (wss, rss) is not supported by this client",
+            Self::NoScheme => "no scheme: expected ws://, wss://, rs://, rss:// or unix:",
+            Self::UnknownScheme(scheme) => {
+                return write!(f, "unknown scheme {scheme:?}: expected ws, wss, rs, rss or unix");
+            }
             Self::BadHost => "no valid host",
             Self::BadPort => "no valid port",
             Self::NoPath => "no path of a unix socket",
@@ -101,15 +109,17 @@ impl Url {
     /// The value of the `Host` header of a WebSocket: the port is left out where it is the default.
     pub(crate) fn host_header(&self) -> String {
         match &self.socket {
-            Socket::Tcp { host, port: DEFAULT_PORT } => bracketed(host),
-            Socket::Tcp { host, port } => format!("{}:{port}", bracketed(host)),
+            Socket::Tcp { host, port: HTTP_PORT } | Socket::Tls { host, port: HTTPS_PORT } => bracketed(host),
+            Socket::Tcp { host, port } | Socket::Tls { host, port } => format!("{}:{port}", bracketed(host)),
             Socket::Unix(_) => "localhost".to_owned(),
         }
     }
 }
 
 /// The port of HTTP.
-const DEFAULT_PORT: u16 = 80;
+const HTTP_PORT: u16 = 80;
+/// The port of HTTP over TLS.
+const HTTPS_PORT: u16 = 443;
 
 impl FromStr for Url {
     type Err = InvalidUrl;
@@ -117,17 +127,21 @@ impl FromStr for Url {
     fn from_str(text: &str) -> Result<Self, InvalidUrl> {
         let (scheme, rest) = text.split_once(':').ok_or(InvalidUrl::NoScheme)?;
         match scheme.to_ascii_lowercase().as_str() {
-            "ws" => {
+            scheme @ ("ws" | "wss") => {
                 let (host, port, target) = authority_and_rest(rest)?;
-                let socket = Socket::Tcp { host, port: port.unwrap_or(DEFAULT_PORT) };
+                let socket = match scheme {
+                    "ws" => Socket::Tcp { host, port: port.unwrap_or(HTTP_PORT) },
+                    _ => Socket::Tls { host, port: port.unwrap_or(HTTPS_PORT) },
+                };
                 Ok(Self { socket, protocol: Protocol::WebSocket { target: target_of(target)? } })
             }
-            "rs" => {
+            scheme @ ("rs" | "rss") => {
                 let (host, port, rest) = authority_and_rest(rest)?;
                 if !matches!(rest, "" | "/") {
                     return Err(InvalidUrl::PathOfRawSocket);
                 }
-                let socket = Socket::Tcp { host, port: port.ok_or(InvalidUrl::BadPort)? };
+                let port = port.ok_or(InvalidUrl::BadPort)?;
+                let socket = if scheme == "rs" { Socket::Tcp { host, port } } else { Socket::Tls { host, port } };
                 Ok(Self { socket, protocol: Protocol::RawSocket })
             }
             "unix" | "rs+unix" => Ok(Self { socket: unix(rest)?, protocol: Protocol::RawSocket }),
@@ -138,7 +152,6 @@ impl FromStr for Url {
                 };
                 Ok(Self { socket: unix(path)?, protocol: Protocol::WebSocket { target: target_of(target)? } })
             }
-            "wss" | "rss" => Err(InvalidUrl::Tls),
             _ => Err(InvalidUrl::UnknownScheme(scheme.to_owned())),
         }
     }
@@ -150,7 +163,11 @@ impl fmt::Display for Url {
             (Protocol::WebSocket { target }, Socket::Tcp { host, port }) => {
                 write!(f, "ws://{}:{port}{target}", bracketed(host))
             }
+            (Protocol::WebSocket { target }, Socket::Tls { host, port }) => {
+                write!(f, "wss://{}:{port}{target}", bracketed(host))
+            }
             (Protocol::RawSocket, Socket::Tcp { host, port }) => write!(f, "rs://{}:{port}", bracketed(host)),
+            (Protocol::RawSocket, Socket::Tls { host, port }) => write!(f, "rss://{}:{port}", bracketed(host)),
             (Protocol::WebSocket { target }, Socket::Unix(path)) => write!(f, "ws+unix:{}:{target}", path.display()),
             (Protocol::RawSocket, Socket::Unix(path)) => write!(f, "unix:{}", path.display()),
         }
@@ -227,6 +244,9 @@ mod tests {
             ("WS://localhost", "ws://localhost:80/", "localhost"),
             ("ws://localhost:80?a=b", "ws://localhost:80/?a=b", "localhost"),
             ("ws://[::1]:8080/a/b?c", "ws://[::1]:8080/a/b?c", "[::1]:8080"),
+            ("wss://example.com/ws", "wss://example.com:443/ws", "example.com"),
+            ("WSS://[::1]:8443", "wss://[::1]:8443/", "[::1]:8443"),
+            ("rss://example.com:9001", "rss://example.com:9001", "example.com:9001"),
             ("rs://example.com:9000", "rs://example.com:9000", "example.com:9000"),
             ("rs://[::1]:9000/", "rs://[::1]:9000", "[::1]:9000"),
             ("unix:wampd.sock", "unix:wampd.sock", "localhost"),
@@ -248,8 +268,8 @@ mod tests {
             ("localhost", InvalidUrl::NoScheme),
             ("localhost:8080", InvalidUrl::UnknownScheme("localhost".to_owned())),
             ("http://localhost", InvalidUrl::UnknownScheme("http".to_owned())),
-            ("wss://localhost", InvalidUrl::Tls),
-            ("rss://localhost:1", InvalidUrl::Tls),
+            ("rss://localhost", InvalidUrl::BadPort),
+            ("rss://localhost:1/path", InvalidUrl::PathOfRawSocket),
             ("ws:localhost", InvalidUrl::BadHost),
             ("ws://", InvalidUrl::BadHost),
             ("ws://:80", InvalidUrl::BadHost),

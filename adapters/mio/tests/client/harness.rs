@@ -129,8 +129,13 @@ impl TestServer {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("wampd-client-{}-{number}.sock", std::process::id()));
         let backlog = ListenerConfig::BACKLOG;
-        let listener =
-            |endpoint, transport| ListenerConfig { endpoint, backlog, transport: Arc::new(transport), tag: 0 };
+        let listener = |endpoint, transport| ListenerConfig {
+            endpoint,
+            backlog,
+            tls: None,
+            transport: Arc::new(transport),
+            tag: 0,
+        };
         let local = || Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let rawsocket = RawSocketOptions { max_message: MaxLength::at_most(SMALL), ..RawSocketOptions::default() };
         let small = ServerOptions { http: None, rawsocket: Some(rawsocket), ..ServerOptions::default() };

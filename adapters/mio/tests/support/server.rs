@@ -56,6 +56,7 @@ pub fn loopback(transport: ServerOptions) -> ListenerConfig {
     ListenerConfig {
         endpoint: Endpoint::Tcp(address),
         backlog: ListenerConfig::BACKLOG,
+        tls: None,
         transport: Arc::new(transport),
         tag: 0,
     }

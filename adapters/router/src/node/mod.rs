@@ -92,7 +92,13 @@ impl Node {
                 }
                 PathService::Static(files) => Service::Static(files),
             }));
-            listeners.push(ListenerConfig { endpoint, backlog, transport: transport.server, tag: rawsocket });
+            listeners.push(ListenerConfig {
+                endpoint,
+                backlog,
+                tls: None,
+                transport: transport.server,
+                tag: rawsocket,
+            });
         }
         let endpoints: Vec<Endpoint> = listeners.iter().map(|listener| listener.endpoint.clone()).collect();
         let realms = config.router.realms.iter().map(|realm| realm.name.clone()).collect();
