@@ -6,5 +6,6 @@ pub mod cli;
 pub mod config;
 pub mod log;
 pub mod node;
+pub mod process;
 pub mod reply;
 pub mod script;

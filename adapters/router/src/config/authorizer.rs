@@ -12,10 +12,11 @@
 //! [`Permit`](crate::authz::permit::Permit).
 
 use super::reader::{Context, Item};
-use super::script;
+use super::script::{self, Function};
 use super::tree::Kind;
 use crate::authz::function::FunctionAuthorizer;
 use crate::authz::script::ScriptAuthorizer;
+use crate::process::FunctionKind;
 use core::fmt;
 use std::sync::Arc;
 use wampd_core::uri::{Uri, UriRule};
@@ -25,14 +26,14 @@ use wampd_core::uri::{Uri, UriRule};
 pub enum Authorizer {
     /// A URI: the procedure of this realm that is called.
     Procedure(Uri),
-    /// `type: function`: a script.
+    /// `type: function`: a script, a Python function or a program.
     Function(FunctionAuthz),
 }
 
 /// A function authorizer, ready to answer.
 #[derive(Clone)]
 pub struct FunctionAuthz {
-    /// What it is called in logs; of a script the file.
+    /// What it is called in logs; of a script the file, of a Python function `MODULE.FUNCTION`.
     pub name: String,
     /// What answers.
     pub authorizer: Arc<dyn FunctionAuthorizer>,
@@ -52,11 +53,14 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>, rule: UriRule) -> Opti
     let mut section = item.map(cx)?;
     let hint = "function; for a procedure write its URI instead of the mapping";
     section.require(cx, "type", hint)?.one_of(cx, &[("function", ())])?;
-    let instead = "give its URI as authorizer";
-    let loaded = script::read(cx, &mut section, "authorizers", instead, ScriptAuthorizer::from_source);
+    let loaded = script::read(cx, &mut section, FunctionKind::Authorizer, ScriptAuthorizer::from_source);
     section.finish(cx);
     let script::Loaded { name, function } = loaded?;
-    Some(Authorizer::Function(FunctionAuthz { name, authorizer: Arc::new(function) }))
+    let authorizer: Arc<dyn FunctionAuthorizer> = match function {
+        Function::Script(script) => Arc::new(script),
+        Function::Hosted(hosted) => hosted,
+    };
+    Some(Authorizer::Function(FunctionAuthz { name, authorizer }))
 }
 
 fn procedure(cx: &mut Context<'_>, item: &Item<'_>, rule: UriRule) -> Option<Authorizer> {
@@ -128,7 +132,7 @@ mod tests {
             (r#""authorizer": {}"#.to_owned(), "authorizer: the key \"type\" is missing"),
             (r#""authorizer": {"type": "dynamic"}"#.to_owned(), "authorizer.type:"),
             (r#""authorizer": {"type": "function"}"#.to_owned(), "authorizer: the key \"create\" is missing"),
-            (r#""authorizer": {"type": "function", "create": "x.y"}"#.to_owned(), "give its URI as authorizer"),
+            (r#""authorizer": {"type": "function", "create": "x"}"#.to_owned(), "names no function in a module"),
             (
                 r#""authorizer": {"type": "function", "create": "c", "script": "none.rhai"}"#.to_owned(),
                 "authorizer.script: cannot read the script",

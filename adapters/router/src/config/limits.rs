@@ -1,6 +1,7 @@
 //! Limits as tables: one line per key.
 
 use super::reader::{Context, Section};
+use crate::process::HostLimits;
 use crate::script::ScriptLimits;
 use core::ops::RangeInclusive;
 use std::time::Duration;
@@ -171,6 +172,18 @@ pub(super) const SCRIPT: &[LimitKey<ScriptLimits>] = &[
     count!(ScriptLimits, max_map_size, "", 16..=2_000, "entries of a map in a script"),
 ];
 
+/// `wampd.host_limits`.
+pub(super) const HOST: &[LimitKey<HostLimits>] = &[
+    count!(HostLimits, max_questions, "", 1..=1_000_000, "questions that wait for one host"),
+    count!(HostLimits, max_question_bytes, "bytes", 65_536..=1 << 32, "bytes that wait to be written to one host"),
+    count!(HostLimits, max_answer, "bytes", 256..=16 << 20, "length of an answer of a host"),
+    millis!(HostLimits, answer_timeout, "answer_timeout_ms", 10..=HOUR, "time for a host to answer"),
+    millis!(HostLimits, start_timeout, "start_timeout_ms", 10..=HOUR, "time for a host to be ready"),
+    millis!(HostLimits, restart_backoff, "restart_backoff_ms", 1..=HOUR, "the first wait before a restart; it doubles"),
+    millis!(HostLimits, max_restart_backoff, "max_restart_backoff_ms", 1..=HOUR, "the longest wait before a restart"),
+    millis!(HostLimits, stop_timeout, "stop_timeout_ms", 10..=HOUR, "time for a process to end before it is killed"),
+];
+
 pub(super) fn read<L>(cx: &mut Context<'_>, section: &mut Section<'_>, keys: &[LimitKey<L>], limits: &mut L) {
     for key in keys {
         let default = (key.get)(limits);
@@ -185,6 +198,7 @@ pub fn limit_docs() -> Vec<LimitDoc> {
     document("wampd.limits", ROUTER, &Limits::default(), &mut docs);
     document("wampd.limits", NODE, &NodeLimits::default(), &mut docs);
     document("wampd.script_limits", SCRIPT, &ScriptLimits::default(), &mut docs);
+    document("wampd.host_limits", HOST, &HostLimits::default(), &mut docs);
     docs
 }
 
@@ -219,6 +233,7 @@ mod tests {
         // Those of the server and of decoding are structs of their own, which are no limits themselves.
         assert_eq!(fields(&NodeLimits::default()) - 2, NODE.len());
         assert_eq!(fields(&ScriptLimits::default()), SCRIPT.len());
+        assert_eq!(fields(&HostLimits::default()), HOST.len());
     }
 
     #[test]
@@ -235,5 +250,6 @@ mod tests {
         check(ROUTER);
         check(NODE);
         check(SCRIPT);
+        check(HOST);
     }
 }

@@ -14,6 +14,7 @@ mod json;
 mod limits;
 mod lint;
 mod node;
+mod python;
 mod reader;
 mod realm;
 mod report;

@@ -3,11 +3,14 @@
 use super::authorizer::Authorizer;
 use super::limits::{self, NodeLimits};
 use super::lint;
+use super::python;
 use super::reader::{Context, Item, Section};
 use super::realm;
 use super::transport::{self, TransportConfig};
 use super::tree::Kind;
+use crate::process::{HostLimits, HostedFunction};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use wampd_core::router::RouterConfig;
 use wampd_core::uri::Uri;
 
@@ -28,6 +31,10 @@ pub struct NodeConfig {
     pub transports: Vec<TransportConfig>,
     /// Limits of connections: `wampd.limits` too.
     pub limits: NodeLimits,
+    /// Functions in other languages: each gets a process.
+    pub functions: Vec<Arc<HostedFunction>>,
+    /// Limits of those processes: `wampd.host_limits`.
+    pub host_limits: HostLimits,
 }
 
 pub(super) fn read(cx: &mut Context<'_>, root: &Item<'_>) -> Option<NodeConfig> {
@@ -41,6 +48,7 @@ pub(super) fn read(cx: &mut Context<'_>, root: &Item<'_>) -> Option<NodeConfig> 
         workers(cx, &item, &mut node);
     }
     section.finish(cx);
+    node.functions = core::mem::take(&mut cx.functions);
     lint::check(cx, &node);
     Some(node)
 }
@@ -85,6 +93,11 @@ fn wampd(cx: &mut Context<'_>, section: &mut Section<'_>, node: &mut NodeConfig)
         cx.script_limits = script_limits;
         section.finish(cx);
     }
+    if let Some(mut section) = wampd.get("host_limits").and_then(|item| item.map(cx)) {
+        limits::read(cx, &mut section, limits::HOST, &mut node.host_limits);
+        section.finish(cx);
+    }
+    python::interpreter(cx, &mut wampd);
     wampd.finish(cx);
 }
 
@@ -125,24 +138,8 @@ fn instead(kind: &str) -> &'static str {
 
 fn router(cx: &mut Context<'_>, mut section: Section<'_>, node: &mut NodeConfig) {
     section.get("id");
-    if let Some(mut options) = section.get("options").and_then(|item| item.map(cx)) {
-        let python = "there is no Python in this process";
-        let process = "the process is as it was started";
-        options.ignore(
-            cx,
-            &[
-                ("python", python),
-                ("pythonpath", python),
-                ("reactor", python),
-                ("expose_controller", python),
-                ("expose_shared", python),
-                ("title", process),
-                ("cpu_affinity", process),
-                ("env", process),
-            ],
-        );
-        options.finish(cx);
-    }
+    let before = cx.python.clone();
+    python::options(cx, &mut section);
     components(cx, &mut section);
     section.refuse(
         cx,
@@ -168,6 +165,7 @@ fn router(cx: &mut Context<'_>, mut section: Section<'_>, node: &mut NodeConfig)
             }
         }
     }
+    cx.python = before;
     section.finish(cx);
 }
 

@@ -1,13 +1,16 @@
 //! Reading typed values out of the tree: every finding is recorded and reading goes on.
 
 use super::lint::Sources;
+use super::python::Python;
 use super::report::{Problem, Report, Severity};
 use super::secret::Secret;
 use super::tree::{Entry, Kind, Node, Position};
+use crate::process::HostedFunction;
 use crate::script::{ScriptError, ScriptLimits};
 use core::ops::RangeInclusive;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a configuration refers to outside of it.
@@ -25,6 +28,10 @@ pub(super) struct Context<'a> {
     pub(super) report: Report,
     pub(super) surroundings: &'a Surroundings<'a>,
     pub(super) script_limits: ScriptLimits,
+    /// How Python is run in the worker being read.
+    pub(super) python: Python,
+    /// Functions that processes answer for.
+    pub(super) functions: Vec<Arc<HostedFunction>>,
     /// What is checked at the end.
     pub(super) sources: Sources,
     /// The longest time for the opening handshake that the services of the transport being read ask for.
@@ -34,7 +41,15 @@ pub(super) struct Context<'a> {
 impl<'a> Context<'a> {
     pub(super) fn new(file: &str, surroundings: &'a Surroundings<'a>) -> Self {
         let (report, script_limits) = (Report::new(file), ScriptLimits::default());
-        Self { report, surroundings, script_limits, sources: Sources::default(), open_timeout: None }
+        Self {
+            report,
+            surroundings,
+            script_limits,
+            python: Python::new(surroundings.folder),
+            functions: Vec::new(),
+            sources: Sources::default(),
+            open_timeout: None,
+        }
     }
 
     pub(super) fn resolve(&self, path: &str) -> PathBuf {

@@ -6,6 +6,7 @@ use super::demo::{self, Backend};
 use super::files::{self, Shelf};
 use super::functions::Functions;
 use super::observe::Observer;
+use super::processes::Processes;
 use super::services::{Call, CallFailed, Services};
 use crate::authn::answerer::{Answer, Answerer, Pending};
 use crate::authn::function::{Login, Reply};
@@ -44,6 +45,7 @@ pub(super) struct NodeHost {
     pub(super) services: Services<Asked>,
     demo: Option<Backend>,
     pub(super) observer: Observer,
+    pub(super) processes: Processes,
     pub(super) log: Arc<Log>,
 }
 
@@ -85,6 +87,7 @@ impl NodeHost {
             services: Services::new(limits.max_waiting_decisions),
             demo: None,
             observer: Observer::default(),
+            processes: Processes::default(),
             log,
         })
     }
@@ -255,6 +258,9 @@ impl Host for NodeHost {
     }
 
     fn observe(&mut self, fact: &Observation<'_>) {
+        if matches!(fact, Observation::ShuttingDown) {
+            self.processes.settle();
+        }
         self.observer.observe(&self.log, fact);
     }
 }

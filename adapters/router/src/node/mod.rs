@@ -6,12 +6,14 @@ mod files;
 mod functions;
 mod host;
 mod observe;
+mod processes;
 mod services;
 
 use crate::config::{AuthConfig, Endpoint as ConfigEndpoint, NodeConfig, PathService, StaticConfig};
 use crate::log::Log;
 use core::fmt;
 use host::NodeHost;
+use processes::Processes;
 use std::io;
 use std::sync::Arc;
 use wampd_mio::{BindError, Endpoint, ListenerConfig, ListenerId, Server, ServerConfig, ServerHandle};
@@ -111,8 +113,10 @@ impl Node {
                 None => StartError::System(error),
             }
         })?;
+        let processes = Processes::start(&config.functions, config.host_limits, &log).map_err(StartError::System)?;
         let host = NodeHost::new(auths, sites, realms, config.authorizers, &config.limits, log);
-        let host = host.map_err(StartError::System)?;
+        let mut host = host.map_err(StartError::System)?;
+        host.processes = processes;
         Ok(Self { server, host })
     }
 

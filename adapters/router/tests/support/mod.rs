@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "a module of several tests, each of which uses a part of it")]
 
 pub mod authenticator;
+pub mod folder;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -153,6 +154,11 @@ impl TestNode {
     pub fn service(&self) -> Client {
         let url: Url = format!("rs://127.0.0.1:{}", self.port(1)).parse().expect("a URL");
         Client::connect(&url, &Options::default(), ClientConfig::anonymous(Uri::from("realm1"))).expect("joins")
+    }
+
+    /// Begins to shut it down.
+    pub fn shut_down(&self) {
+        self.handle.shut_down();
     }
 
     /// What was logged so far.

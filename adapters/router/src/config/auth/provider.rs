@@ -4,7 +4,8 @@ use super::use_role;
 use crate::authn::function::FunctionAuthenticator;
 use crate::authn::script::ScriptAuthenticator;
 use crate::config::reader::{Context, Item, Section};
-use crate::config::script;
+use crate::config::script::{self, Function};
+use crate::process::FunctionKind;
 use core::fmt;
 use std::sync::Arc;
 use wampd_core::uri::{Uri, UriRule};
@@ -14,7 +15,7 @@ use wampd_core::uri::{Uri, UriRule};
 pub enum Provider<T> {
     /// `type: static`: the configuration.
     Static(T),
-    /// `type: function`: a script.
+    /// `type: function`: a script, a Python function or a program.
     Function(FunctionAuth),
     /// `type: dynamic`: a procedure.
     Dynamic(DynamicAuth),
@@ -23,7 +24,7 @@ pub enum Provider<T> {
 /// A function authenticator, ready to answer.
 #[derive(Clone)]
 pub struct FunctionAuth {
-    /// What it is called in logs; of a script the file.
+    /// What it is called in logs; of a script the file, of a Python function `MODULE.FUNCTION`.
     pub name: String,
     /// What answers.
     pub authenticator: Arc<dyn FunctionAuthenticator>,
@@ -58,8 +59,12 @@ pub(super) fn function(
 ) -> Option<FunctionAuth> {
     cx.sources.any_role = true;
     let make = ScriptAuthenticator::from_source;
-    let script::Loaded { name, function } = script::read(cx, section, "authenticators", "use type dynamic", make)?;
-    Some(FunctionAuth { name, authenticator: Arc::new(function), default_role })
+    let script::Loaded { name, function } = script::read(cx, section, FunctionKind::Authenticator, make)?;
+    let authenticator: Arc<dyn FunctionAuthenticator> = match function {
+        Function::Script(script) => Arc::new(script),
+        Function::Hosted(hosted) => hosted,
+    };
+    Some(FunctionAuth { name, authenticator, default_role })
 }
 
 pub(super) fn dynamic(

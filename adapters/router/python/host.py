@@ -1,0 +1,251 @@
+"""Runs Python functions and components for wampd: see HOST_PROTOCOL.md.
+
+wampd gives this text to the interpreter as the first line of the standard input; the lines that follow are requests, and
+answers go to what was the standard output. What the user's code prints goes to the standard error, which is the log.
+"""
+
+import base64
+import importlib
+import inspect
+import json
+import os
+import sys
+import threading
+import traceback
+
+# How long user code may take to end once wampd is gone.
+FAREWELL = 2.0
+
+
+class Controller:
+    """Given to functions with expose_controller: there is no controller of Crossbar.io behind it."""
+
+    def __getattr__(self, name):
+        raise AttributeError("wampd has no controller: nothing is known about its {!r}".format(name))
+
+
+class AsyncioLoop:
+    def __init__(self):
+        import asyncio
+
+        self.asyncio = asyncio
+        self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        self.tasks = set()
+
+    def start(self, function, arguments, done):
+        async def work():
+            try:
+                value = function(*arguments)
+                if inspect.isawaitable(value):
+                    value = await value
+            except Exception as error:
+                done(None, error)
+            else:
+                done(value, None)
+
+        # A loop holds its tasks weakly.
+        task = self.loop.create_task(work())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def from_thread(self, function, *arguments):
+        try:
+            self.loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            pass  # it is closed already
+
+    def run(self):
+        self.loop.run_forever()
+
+    def stop(self):
+        self.loop.stop()
+
+
+class TwistedLoop:
+    def __init__(self):
+        from twisted.internet import defer, reactor
+
+        self.defer = defer
+        self.reactor = reactor
+
+    def start(self, function, arguments, done):
+        def work():
+            value = function(*arguments)
+            return self.defer.ensureDeferred(value) if inspect.iscoroutine(value) else value
+
+        def failed(failure):
+            done(None, failure.value)
+
+        self.defer.maybeDeferred(work).addCallbacks(lambda value: done(value, None), failed)
+
+    def from_thread(self, function, *arguments):
+        self.reactor.callFromThread(function, *arguments)
+
+    def run(self):
+        self.reactor.run()
+
+    def stop(self):
+        if self.reactor.running:
+            self.reactor.stop()
+
+
+def uses_twisted():
+    """Whether the modules loaded so far are for Twisted."""
+    txaio = sys.modules.get("txaio")
+    if txaio is not None and getattr(txaio, "using_asyncio", False):
+        return False
+    return "twisted.internet" in sys.modules
+
+
+def load(name):
+    """The module and the object that a dotted name means."""
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        raise ValueError("{!r} has no module: write MODULE.NAME".format(name))
+    return getattr(importlib.import_module(module), attribute)
+
+
+class Channel:
+    """Requests from wampd and answers to it."""
+
+    def __init__(self):
+        self.requests = os.fdopen(os.dup(0), "rb", buffering=0)
+        self.answers = os.fdopen(os.dup(1), "wb", buffering=0)
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        os.dup2(2, 1)
+        sys.stdout.reconfigure(line_buffering=True)
+        self.pending = b""
+
+    def receive(self):
+        """The next request; None when wampd is gone."""
+        while b"\n" not in self.pending:
+            data = self.requests.read(65536)
+            if not data:
+                return None
+            self.pending += data
+        line, _, self.pending = self.pending.partition(b"\n")
+        return json.loads(line)
+
+    def send(self, answer):
+        data = memoryview(json.dumps(answer, default=binary, allow_nan=False).encode() + b"\n")
+        while data:
+            data = data[self.answers.write(data) :]
+
+
+def binary(value):
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "\0" + base64.b64encode(value).decode()
+    raise TypeError("{} can not be sent as JSON".format(type(value).__name__))
+
+
+def refusal(error):
+    """What to answer for an exception: an ApplicationError is the function's word, anything else its failure."""
+    if any(kind.__name__ == "ApplicationError" for kind in type(error).__mro__):
+        message = error.args[0] if error.args and isinstance(error.args[0], str) else ""
+        return {"error": str(error.error), "message": message}
+    traceback.print_exception(type(error), error, error.__traceback__)
+    return {"failed": type(error).__name__}
+
+
+class Functions:
+    """One function, made by the first request and called by the others."""
+
+    def __init__(self, channel, create):
+        self.channel = channel
+        self.create = create
+        self.function = None
+
+    def run(self):
+        try:
+            create = load(self.create["function"])
+        except Exception as error:
+            self.answer(self.create["id"], None, error)
+            return
+        self.loop = TwistedLoop() if uses_twisted() else AsyncioLoop()
+        controller = Controller() if self.create["controller"] else None
+        number = self.create["id"]
+        self.loop.from_thread(self.loop.start, create, (self.create["config"], controller), self.created(number))
+        threading.Thread(target=self.read, daemon=True).start()
+        self.loop.run()
+
+    def created(self, number):
+        def done(function, error):
+            if error is None and not callable(function):
+                error = TypeError("a function is expected, not {}".format(type(function).__name__))
+            self.function = function
+            self.answer(number, None, error)
+
+        return done
+
+    def read(self):
+        while True:
+            request = self.channel.receive()
+            if request is None:
+                break
+            self.loop.from_thread(self.ask, request)
+        leave(self.loop)
+
+    def ask(self, request):
+        number = request["id"]
+        self.loop.start(self.function, request["args"], lambda value, error: self.answer(number, value, error))
+
+    def answer(self, number, value, error):
+        answer = {"result": value} if error is None else refusal(error)
+        try:
+            self.channel.send({"id": number, **answer})
+        except (TypeError, ValueError) as problem:
+            self.channel.send({"id": number, **refusal(problem)})
+
+
+class Component:
+    """A session of a class, until it ends."""
+
+    def __init__(self, channel, request):
+        self.channel = channel
+        self.request = request
+
+    def run(self):
+        session_class = load(self.request["component"])
+        if uses_twisted():
+            from autobahn.twisted.wamp import ApplicationRunner
+
+            loop = TwistedLoop()
+        else:
+            from autobahn.asyncio.wamp import ApplicationRunner
+
+            loop = AsyncioLoop()
+        threading.Thread(target=self.wait, args=(loop,), daemon=True).start()
+        runner = ApplicationRunner(self.request["url"], self.request["realm"], extra=self.request["extra"])
+
+        def make(config):
+            session = session_class(config)
+            session.on("disconnect", lambda *_, **__: loop.from_thread(loop.stop))
+            return session
+
+        runner.run(make)
+        print("the session has ended")
+
+    def wait(self, loop):
+        while self.channel.receive() is not None:
+            pass
+        leave(loop)
+
+
+def leave(loop):
+    """wampd is gone or wants this process to end."""
+    threading.Timer(FAREWELL, os._exit, (0,)).start()
+    loop.from_thread(loop.stop)
+
+
+def main():
+    channel = Channel()
+    request = channel.receive()
+    if request is None:
+        return
+    sys.path[:0] = request["path"]
+    (Component if "component" in request else Functions)(channel, request).run()
+
+
+main()

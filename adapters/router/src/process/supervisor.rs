@@ -1,0 +1,379 @@
+//! The thread of one process: starts it, writes to it, reads from it, and sees to its end.
+
+use super::child::{Running, read};
+use super::exchange::{Answered, Exchange, HostError, Violation};
+use super::{HostLimits, Program, Restart};
+use crate::log::Log;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use wampd_core::value::Value;
+
+/// How often a process is looked at whose pipes say nothing of its end, since others hold them.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest line of a process's output that is kept to be logged in one piece.
+const MAX_LINE: usize = 4_096;
+
+/// A process that is to run.
+pub(crate) struct Process {
+    /// Names it in the log.
+    pub(crate) name: String,
+    pub(crate) program: Program,
+    pub(crate) role: Role,
+}
+
+/// What a process is for.
+pub(crate) enum Role {
+    /// It answers questions, after it has read this.
+    Host { input: Vec<u8> },
+    #[expect(dead_code, reason = "components and guests are to follow")]
+    /// It does what it does, after it has read this, if anything.
+    Worker { input: Option<Vec<u8>>, restart: Restart },
+}
+
+/// A process being seen to. Dropped, the process is ended.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    asker: Asker,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A way to ask a host.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    commands: mpsc::Sender<Command>,
+    waker: Arc<UnixStream>,
+}
+
+enum Command {
+    Ask(Vec<Value>, Answered),
+    /// What ends now is not started again.
+    Settle,
+    Stop,
+}
+
+impl Asker {
+    /// Asks; whoever is asked, an answer comes.
+    pub(super) fn ask(&self, args: Vec<Value>, answered: Answered) {
+        if let Err(mpsc::SendError(Command::Ask(_, answered))) = self.commands.send(Command::Ask(args, answered)) {
+            let detail = "its process is not watched any more".to_owned();
+            return answered(Err(HostError::Failed { message: "the authenticator failed", detail }));
+        }
+        self.wake();
+    }
+
+    fn send(&self, command: Command) {
+        // Fails only if the thread is gone, and with it the process.
+        if self.commands.send(command).is_ok() {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // A full pipe wakes as well.
+        let _ = (&*self.waker).write(&[0]);
+    }
+}
+
+impl Supervisor {
+    /// Starts a process and sees to it. That it can not be started is logged, and tried again.
+    pub(crate) fn new(process: Process, limits: HostLimits, log: Arc<Log>) -> io::Result<Self> {
+        let (commands, receiver) = mpsc::channel();
+        let (waker, woken) = UnixStream::pair()?;
+        waker.set_nonblocking(true)?;
+        woken.set_nonblocking(true)?;
+        let exchange = matches!(process.role, Role::Host { .. }).then(|| Exchange::new(limits));
+        let watch = Watch {
+            exchange,
+            process,
+            limits,
+            log,
+            commands: receiver,
+            woken,
+            running: None,
+            since: Instant::now(),
+            start_at: Some(Instant::now()),
+            backoff: limits.restart_backoff,
+            settled: false,
+            stop_at: None,
+            output: Lines::default(),
+            errors: Lines::default(),
+        };
+        let thread = std::thread::Builder::new().name("wampd-process".to_owned()).spawn(move || watch.run())?;
+        Ok(Self { asker: Asker { commands, waker: Arc::new(waker) }, thread: Some(thread) })
+    }
+
+    pub(crate) const fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
+    /// The node shuts down: when the process ends now, it is not started again.
+    pub(crate) fn settle(&self) {
+        self.asker.send(Command::Settle);
+    }
+
+    /// Begins to end the process; dropping waits for it.
+    pub(crate) fn stop(&self) {
+        self.asker.send(Command::Stop);
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Watch {
+    process: Process,
+    limits: HostLimits,
+    log: Arc<Log>,
+    exchange: Option<Exchange>,
+    commands: mpsc::Receiver<Command>,
+    woken: UnixStream,
+    running: Option<Running>,
+    /// When the process was started.
+    since: Instant,
+    /// When it is to be started.
+    start_at: Option<Instant>,
+    backoff: Duration,
+    settled: bool,
+    /// When a process that was told to end is killed.
+    stop_at: Option<Instant>,
+    output: Lines,
+    errors: Lines,
+}
+
+impl Watch {
+    fn run(mut self) {
+        loop {
+            let now = Instant::now();
+            let stopped = self.obey(now);
+            if self.start_at.is_some_and(|at| at <= now) {
+                self.start(now);
+            }
+            self.expire(now);
+            if stopped && self.running.is_none() {
+                return;
+            }
+            self.wait();
+            self.transfer(Instant::now());
+        }
+    }
+
+    /// Does what others want. Returns whether this is to end.
+    fn obey(&mut self, now: Instant) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Ask(args, answered)) => self.ask(now, &args, answered),
+                Ok(Command::Settle) => {
+                    self.settled = true;
+                    self.start_at = None;
+                }
+                Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => {
+                    if self.stop_at.is_none() {
+                        (self.settled, self.start_at) = (true, None);
+                        self.stop_at = Some(now + self.limits.stop_timeout);
+                        if let Some(running) = &mut self.running {
+                            running.terminate();
+                        }
+                    }
+                    return true;
+                }
+                Err(mpsc::TryRecvError::Empty) => return self.stop_at.is_some(),
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Instant, args: &[Value], answered: Answered) {
+        let Some(exchange) = &mut self.exchange else { return };
+        match &mut self.running {
+            Some(running) => exchange.ask(now, args, answered, &mut running.out),
+            None => {
+                exchange.ask(now, args, answered, &mut Vec::new());
+                exchange.ended("its process does not run", self.start_at);
+            }
+        }
+    }
+
+    fn start(&mut self, now: Instant) {
+        self.start_at = None;
+        self.since = now;
+        let input = match &self.process.role {
+            Role::Host { input } => Some(input.as_slice()),
+            Role::Worker { input, .. } => input.as_deref(),
+        };
+        match Running::start(&self.process.program, input) {
+            Ok(running) => {
+                self.log
+                    .info("process started")
+                    .text("process", &self.process.name)
+                    .number("pid", u64::from(running.id()))
+                    .end();
+                self.running = Some(running);
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.started(now);
+                }
+            }
+            Err(error) => {
+                let program = self.process.program.executable.display().to_string();
+                self.ended(now, &format!("{program} can not be started: {error}"), false);
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let expired = self.exchange.as_mut().map_or(Ok(()), |exchange| exchange.expire(now));
+        if let Err(violation) = expired {
+            self.end(now, Some(violation));
+        }
+        if self.stop_at.is_some_and(|at| at <= now) {
+            self.end(now, None);
+        }
+    }
+
+    /// Waits for something to do.
+    fn wait(&self) {
+        let exchange = self.exchange.as_ref().and_then(Exchange::deadline);
+        let stop_at = self.stop_at.filter(|_| self.running.is_some());
+        let look_at = self.running.as_ref().map(|_| Instant::now() + LOOK_EVERY);
+        let next = [exchange, self.start_at, stop_at, look_at].into_iter().flatten().min();
+        // Rounded up, lest it be too early and in vain.
+        let patience = next.map(|next| next.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
+        let mut fds = vec![PollFd::new(&self.woken, PollFlags::IN)];
+        if let Some(running) = &self.running {
+            fds.extend(running.stdout.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+            fds.extend(running.stderr.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+            let writing = running.stdin.as_ref().filter(|_| !running.out.is_empty());
+            fds.extend(writing.map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
+        }
+        // What is there is found out by reading; an interruption only makes this look again.
+        let _ = poll(&mut fds, patience.as_ref());
+    }
+
+    fn transfer(&mut self, now: Instant) {
+        let mut buffer = [0; 8_192];
+        while matches!((&self.woken).read(&mut buffer), Ok(n) if n > 0) {}
+        let Some(running) = &mut self.running else { return };
+        running.write();
+        let ended = running.has_ended();
+        self.read_errors();
+        match self.read_output(now) {
+            Ok(closed) if ended || closed && self.exchange.is_some() => self.end(now, None),
+            Ok(_) => {}
+            Err(violation) => self.end(now, Some(violation)),
+        }
+    }
+
+    fn read_errors(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        let mut buffer = [0; 8_192];
+        while let Some(n) = running.stderr.as_mut().and_then(|pipe| read(pipe, &mut buffer)) {
+            if n == 0 {
+                running.stderr = None;
+            }
+            self.errors.add(&buffer[..n], &self.log, &self.process.name);
+        }
+    }
+
+    /// Returns whether the end of the pipe is reached.
+    fn read_output(&mut self, now: Instant) -> Result<bool, Violation> {
+        let Some(running) = &mut self.running else { return Ok(true) };
+        let mut buffer = [0; 8_192];
+        while let Some(n) = running.stdout.as_mut().and_then(|pipe| read(pipe, &mut buffer)) {
+            if n == 0 {
+                running.stdout = None;
+            }
+            match &mut self.exchange {
+                Some(exchange) => exchange.receive(now, &buffer[..n], &mut running.out)?,
+                None => self.output.add(&buffer[..n], &self.log, &self.process.name),
+            }
+        }
+        Ok(running.stdout.is_none())
+    }
+
+    /// Ends the process, if it has not ended by itself, and those it has started.
+    fn end(&mut self, now: Instant, violation: Option<Violation>) {
+        let Some(mut running) = self.running.take() else { return };
+        let forced = self.stop_at.is_some() && !running.has_ended();
+        let status = running.kill();
+        self.running = Some(running);
+        self.read_errors();
+        self.running = None;
+        for lines in [&mut self.output, &mut self.errors] {
+            lines.finish(&self.log, &self.process.name);
+        }
+        let success = violation.is_none() && status.as_ref().is_ok_and(std::process::ExitStatus::success);
+        let why = match (violation, status) {
+            (Some(violation), _) => format!("killed, since {violation}"),
+            (None, _) if forced => "killed, since it did not end in time".to_owned(),
+            (None, Ok(status)) => format!("it ended with {status}"),
+            (None, Err(error)) => format!("its end is not known: {error}"),
+        };
+        self.ended(now, &why, success);
+    }
+
+    /// There is no process any more: when is the next?
+    fn ended(&mut self, now: Instant, why: &str, success: bool) {
+        let again = match self.process.role {
+            Role::Host { .. } => true,
+            Role::Worker { restart, .. } => match restart {
+                Restart::Always => true,
+                Restart::OnFailure => !success,
+                Restart::Never => false,
+            },
+        };
+        if now.saturating_duration_since(self.since) > self.limits.max_restart_backoff {
+            self.backoff = self.limits.restart_backoff;
+        }
+        let pause = (again && !self.settled).then_some(self.backoff);
+        self.start_at = pause.map(|pause| now + pause);
+        self.backoff = (self.backoff * 2).min(self.limits.max_restart_backoff);
+        let line =
+            if success || self.settled { self.log.info("process ended") } else { self.log.error("process ended") };
+        let line = line.text("process", &self.process.name).text("why", why);
+        let late = self.exchange.as_ref().map_or(0, Exchange::late);
+        let line = if late > 0 { line.number("late_answers", late) } else { line };
+        match pause {
+            Some(pause) => line.number("restart_in_ms", pause.as_millis() as u64).end(),
+            None => line.end(),
+        }
+        if let Some(exchange) = &mut self.exchange {
+            exchange.ended(why, self.start_at);
+        }
+    }
+}
+
+/// Output that becomes lines of the log.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn add(&mut self, bytes: &[u8], log: &Log, process: &str) {
+        for byte in bytes {
+            if *byte == b'\n' || self.0.len() == MAX_LINE {
+                self.finish(log, process);
+            }
+            if *byte != b'\n' {
+                self.0.push(*byte);
+            }
+        }
+    }
+
+    fn finish(&mut self, log: &Log, process: &str) {
+        let line = core::mem::take(&mut self.0);
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        if !text.is_empty() {
+            log.info("process output").text("process", process).text("line", text).end();
+        }
+    }
+}
