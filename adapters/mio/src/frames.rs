@@ -8,8 +8,8 @@ use wampd_wire::Encoding;
 
 use crate::out_queue::{ChunkPool, OutQueue, SHARE_FROM};
 
-/// Payloads from this length on are not copied for a single receiver either: the queue shares the memory they were read into.
-/// Below, that would keep several times their length alive.
+/// Payloads from this length on are not copied at all: the queues share the memory they were read into. Below, that would
+/// keep several times their length alive.
 const KEEP_FROM: usize = 16 << 10;
 
 /// A longer scratch buffer is given back after use.
@@ -33,10 +33,11 @@ pub(crate) struct Frames {
     shared: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Made {
     Short(Range<usize>),
     Long(Bytes),
+    Parts { head: Range<usize>, payload: Bytes, ends: [&'static [u8]; 2] },
 }
 
 /// A frame to be queued.
@@ -122,6 +123,10 @@ impl Frames {
                     Ok(Frame::Parts { head: &self.scratch[range.clone()], rest: Rest::default() })
                 }
                 Ok(Made::Long(bytes)) => Ok(Frame::Shared(bytes)),
+                Ok(Made::Parts { head, payload, ends }) => {
+                    let rest = Rest { payload: Some(payload), ends: *ends };
+                    Ok(Frame::Parts { head: &self.scratch[head.clone()], rest })
+                }
                 Err(why) => Err(why.clone()),
             };
         }
@@ -138,6 +143,9 @@ fn make_shared(scratch: &mut Vec<u8>, message: &Message, encoding: Encoding) -> 
     if len < SHARE_FROM {
         rest.append(scratch);
         return Ok(Made::Short(start..scratch.len()));
+    }
+    if let Some(payload) = rest.payload.filter(|payload| payload.len() >= KEEP_FROM) {
+        return Ok(Made::Parts { head: start..scratch.len(), payload: payload.clone(), ends: rest.ends });
     }
     let mut long = Vec::with_capacity(len);
     long.extend_from_slice(&scratch[start..]);
