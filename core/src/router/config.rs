@@ -44,6 +44,11 @@ pub struct RealmConfig {
     pub progress_needs_canceling: bool,
     /// Whom a callee may push off a procedure with `force_reregister`.
     pub force_reregister: ForceReregister,
+    /// How long a publisher is not read from when a subscriber of what it published reads more slowly than it is sent to
+    /// ([`Congestion::Soft`](super::Congestion::Soft)); then it may publish again, and is perhaps made to wait again. So a
+    /// publisher can not be faster than its slowest subscriber for long, and that one can hold up the others by this time for
+    /// each publication. `None`, the default: publishers never wait, and a subscriber that is too slow is given up.
+    pub throttle_publishers: Option<Duration>,
     /// Topics whose past events are kept; unique by URI and match policy (a later one replaces the earlier one).
     pub event_history: Vec<EventHistory>,
 }
@@ -63,6 +68,7 @@ impl RealmConfig {
             max_call_timeout: None,
             progress_needs_canceling: false,
             force_reregister: ForceReregister::Nobody,
+            throttle_publishers: None,
             event_history: Vec::new(),
         }
     }

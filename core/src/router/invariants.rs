@@ -21,7 +21,7 @@ impl Router {
         let mut listed_sessions = 0;
         let mut testaments = 0;
         for (key, peer) in self.peers.iter() {
-            deadlines += usize::from(peer.deadline.is_some());
+            deadlines += usize::from(peer.deadline.is_some()) + usize::from(peer.throttled.is_some());
             joining += usize::from(peer.joining.is_some());
             match &peer.state {
                 State::Joined(session) => {

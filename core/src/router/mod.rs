@@ -315,6 +315,7 @@ impl Router {
                     }
                     self.call_overdue(call);
                 }
+                TimerKey::Publisher(peer) => self.release_publisher(peer),
             }
         }
     }
@@ -503,7 +504,9 @@ impl Router {
         self.forget_handshake(key);
         self.clear_deadline(key);
         self.leave_joining(key);
-        self.peers.remove(key);
+        if let Some(until) = self.peers.remove(key).and_then(|peer| peer.throttled) {
+            self.timers.cancel(until, TimerKey::Publisher(key));
+        }
     }
 
     fn session(&self, key: PeerKey) -> Option<&Session> {

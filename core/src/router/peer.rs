@@ -17,6 +17,8 @@ use crate::value::{Dict, Value};
 pub(crate) struct Peer {
     pub(crate) link: Link,
     pub(crate) congestion: Congestion,
+    /// It published to a congested subscriber, and is not read from until then.
+    pub(crate) throttled: Option<Instant>,
     pub(crate) state: State,
     /// When this peer's [`TimerKey::Peer`](super::timers::TimerKey::Peer) is due, if one is set.
     pub(crate) deadline: Option<Instant>,
@@ -74,6 +76,7 @@ impl Peer {
         Self {
             link: Link::new(info),
             congestion: Congestion::Clear,
+            throttled: None,
             state: State::AwaitHello,
             deadline: None,
             joining: None,
@@ -94,9 +97,15 @@ impl Peer {
         }
     }
 
+    /// Whether the peer is sent more than it reads.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.congestion != Congestion::Clear
+    }
+
     /// Whether messages are taken now, with at most `max_held` requests behind one that waits for an authorizer.
     pub(crate) fn wants_input(&self, max_held: usize) -> bool {
-        self.congestion == Congestion::Clear
+        !self.is_congested()
+            && self.throttled.is_none()
             && match &self.state {
                 State::AwaitVerdict(..) => false,
                 State::Joined(session) => session.waiting.as_ref().is_none_or(|waiting| waiting.held.len() < max_held),

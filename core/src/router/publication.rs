@@ -7,6 +7,7 @@ use super::passthru::needed_by_subscriber;
 use super::peer::Peer;
 use super::permission::Decision;
 use super::realm::RealmKey;
+use super::timers::TimerKey;
 use super::{PeerKey, Router};
 use crate::id::{PublicationId, SessionId, SubscriptionId};
 use crate::message::{Disclosed, Event, EventDetails, Payload, Publish, PublishOptions, Published, RequestType};
@@ -77,11 +78,34 @@ impl Router {
             audience::sort(audience);
         }
         let time = Some(self.wall_clock(now));
-        self.disseminate(realm, &Publication { id, topic, payload, options, publisher, trustlevel, excluded, time });
+        let publication = Publication { id, topic, payload, options, publisher, trustlevel, excluded, time };
+        let congested = self.disseminate(realm, &publication);
+        if let (true, Some(time)) = (congested, self.realms.get(realm).throttle_publishers) {
+            self.throttle_publisher(now.after(time), key);
+        }
     }
 
-    /// Sends a publication to its subscribers, and keeps it where it is to be kept.
-    pub(crate) fn disseminate(&mut self, realm: RealmKey, publication: &Publication) {
+    /// A subscriber does not read as fast as the peer publishes: it is not read from for a while.
+    fn throttle_publisher(&mut self, until: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.throttled.is_none()) else { return };
+        peer.throttled = Some(until);
+        self.timers.set(until, TimerKey::Publisher(key));
+        self.stats.publishers_throttled += 1;
+    }
+
+    /// A publisher has waited long enough.
+    pub(crate) fn release_publisher(&mut self, key: PeerKey) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.throttled = None;
+            if self.wants_input(key) {
+                self.outputs.push_back(Output::InputReady(key));
+            }
+        }
+    }
+
+    /// Sends a publication to its subscribers, and keeps it where it is to be kept. Returns whether one of the subscribers is
+    /// congested, if the realm makes publishers wait for that.
+    pub(crate) fn disseminate(&mut self, realm: RealmKey, publication: &Publication) -> bool {
         let options = &publication.options;
         let filter = Filter {
             peers: &self.peers,
@@ -92,7 +116,9 @@ impl Router {
         };
         let (outputs, stats, limits) = (&mut self.outputs, &mut self.stats, &self.config.limits);
         let kept_at = publication.time.filter(|_| !options.audience.as_ref().is_some_and(|a| a.names_sessions()));
-        let Broker { subscriptions, by_uri, .. } = &mut self.realms.get_mut(realm).broker;
+        let realm_entry = self.realms.get_mut(realm);
+        let (throttles, mut congested) = (realm_entry.throttle_publishers.is_some(), false);
+        let Broker { subscriptions, by_uri, .. } = &mut realm_entry.broker;
         by_uri.for_each_match(publication.topic.as_str(), |id| {
             let Some(subscription) = subscriptions.get_mut(id) else { return };
             if let (Some(history), Some(time)) = (&mut subscription.history, kept_at) {
@@ -103,6 +129,8 @@ impl Router {
                 return;
             }
             stats.events += to.len() as u64;
+            let is_congested = |&peer: &PeerKey| filter.peers.get(peer).is_some_and(|peer| peer.is_congested());
+            congested |= throttles && to.iter().any(is_congested);
             let to = match to[..] {
                 [peer] => Recipients::One(peer),
                 _ => Recipients::Many(to.into_boxed_slice()),
@@ -113,6 +141,7 @@ impl Router {
         if options.retain {
             self.retain(realm, publication);
         }
+        congested
     }
 
     pub(crate) fn draw_publication_id(&mut self) -> PublicationId {

@@ -44,6 +44,8 @@ pub(crate) struct Realm {
     /// What a callee must have announced to be asked for progressive results.
     pub(crate) progressive_results: Features,
     pub(crate) force_reregister: ForceReregister,
+    /// How long a publisher waits for a congested subscriber.
+    pub(crate) throttle_publishers: Option<Duration>,
     roles: Vec<RoleConfig>,
     /// How often a role was changed: verdicts cached before that are void.
     pub(crate) role_changes: u64,
@@ -66,6 +68,7 @@ impl Realm {
             request_ids: config.request_ids,
             meta_api: config.meta_api,
             disclose_me: config.disclose_me,
+            throttle_publishers: config.throttle_publishers,
             sessions: BTreeMap::new(),
             call_timeout: config.call_timeout,
             max_call_timeout: config.max_call_timeout,

@@ -52,6 +52,9 @@ pub struct RouterStats {
     pub peers_refused: u64,
     /// Peers dropped by [`Limits::max_joining_peers`](super::Limits::max_joining_peers).
     pub joining_dropped: u64,
+    /// Times that a publisher was made to wait for a slow subscriber
+    /// ([`RealmConfig::throttle_publishers`](super::RealmConfig::throttle_publishers)).
+    pub publishers_throttled: u64,
     /// Publications accepted.
     pub publications: u64,
     /// Events sent, counted once for each receiver.

@@ -12,6 +12,8 @@ pub(crate) enum TimerKey {
     Peer(PeerKey),
     /// A call's timeout.
     Call(CallKey),
+    /// The end of the time that a publisher is not read from.
+    Publisher(PeerKey),
 }
 
 #[derive(Debug, Default)]

@@ -75,6 +75,9 @@ fn options(cx: &mut Context<'_>, section: &mut Section<'_>, realm: &mut RealmCon
         realm.disclose_me = wampd.bool(cx, "disclose_me", realm.disclose_me);
         realm.call_timeout = timeout(cx, &mut wampd, "call_timeout_ms");
         realm.max_call_timeout = timeout(cx, &mut wampd, "max_call_timeout_ms");
+        if let Some(item) = wampd.get("throttle_publishers_ms") {
+            realm.throttle_publishers = item.integer(cx, 1..=60_000, "ms").map(Duration::from_millis);
+        }
         realm.progress_needs_canceling = wampd.bool(cx, "progress_needs_canceling", false);
         if let Some(item) = wampd.get("force_reregister") {
             let whom = [

@@ -752,6 +752,16 @@ fn disclosure_and_trust() {
 }
 
 #[test]
+fn publishers_of_a_realm() {
+    let with = |wampd: &str| node_with(&format!(r#"{ANONYMOUS}, "wampd": {wampd}"#), "");
+    assert_eq!(valid(json(&with("{}"))).router.realms[0].throttle_publishers, None);
+    let realm = valid(json(&with(r#"{"throttle_publishers_ms": 5}"#))).router.realms[0].clone();
+    assert_eq!(realm.throttle_publishers, Some(Duration::from_millis(5)));
+    let errors = errors(&with(r#"{"throttle_publishers_ms": 0}"#));
+    assert!(errors[0].contains("throttle_publishers_ms: 0 is out of range (1 to 60000 ms)"), "{errors:?}");
+}
+
+#[test]
 fn calls_of_a_realm() {
     let default = valid(json(&node_with(ANONYMOUS, ""))).router.realms[0].clone();
     assert_eq!((default.call_timeout, default.max_call_timeout), (None, None));
