@@ -332,7 +332,7 @@ impl<'a> Play<'a> {
                 self.apply(Input::Congest(slot, level));
             }
             Kind::Wait => {
-                let millis = [0, 1, 10, 1_000, 6_000, 20_000][usize::from(op.how) % 6];
+                let millis = [0, 1, 10, 1_000, 6_000, 20_000, 200, 500][usize::from(op.how) % 8];
                 self.apply(Input::Wait(Duration::from_millis(millis)));
             }
             Kind::DecideAction => {

@@ -3,6 +3,16 @@
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 
+/// The usual seeds of a test, or those of `WAMPD_SEEDS=from..to`.
+///
+/// # Panics
+/// The variable is something else.
+pub fn seeds(usual: core::ops::Range<u64>) -> core::ops::Range<u64> {
+    let Ok(text) = std::env::var("WAMPD_SEEDS") else { return usual };
+    let (from, to) = text.split_once("..").expect("WAMPD_SEEDS=from..to");
+    from.parse().expect("a number")..to.parse().expect("a number")
+}
+
 /// PCG-XSH-RR: 64 bits of state, 32 bits a draw. Not secure, whatever traits it wears: for tests alone.
 #[derive(Clone, Debug)]
 pub struct Pcg(u64);

@@ -1,13 +1,16 @@
 //! Random operations on a router, compared with a naive model of the specification: see [`wampd_tests::model`].
+//!
+//! `WAMPD_SEEDS=from..to` runs other seeds than the usual ones.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wampd_tests::model::{Model, modelled};
 use wampd_tests::ops::play;
+use wampd_tests::rng::seeds;
 
 #[test]
 fn the_router_does_as_the_model_says() {
-    let (mut followed, mut reached, worlds) = (0, [0; 6], 2_000);
-    for seed in 0..worlds {
+    let (mut followed, mut reached, seeds) = (0, [0; 6], seeds(0..2_000));
+    for seed in seeds.clone() {
         let data = modelled(seed);
         let mut model = Model::new(data[0]);
         let stats =
@@ -20,5 +23,6 @@ fn the_router_does_as_the_model_says() {
     }
     // It would prove little if little happened.
     assert!(reached.iter().all(|&count| count > 1_000), "{reached:?}");
-    assert!(followed * 4 > worlds as usize * 3, "followed {followed} of {worlds} to their end");
+    let worlds = seeds.count();
+    assert!(followed * 4 > worlds * 3, "followed {followed} of {worlds} to their end");
 }

@@ -1,8 +1,11 @@
 //! Random operations on a router: see [`wampd_tests::ops`] for what they are, [`wampd_tests::driver`] and
 //! [`wampd_tests::books`] for what is checked after each.
+//!
+//! `WAMPD_SEEDS=from..to` runs other seeds than the usual ones.
 
 use wampd_core::router::RouterStats;
 use wampd_tests::ops::{Op, play, random};
+use wampd_tests::rng::seeds;
 
 fn outcome(data: &[u8]) -> Option<RouterStats> {
     std::panic::catch_unwind(|| play(data, |_, _, _| ())).ok()
@@ -27,7 +30,7 @@ fn shrunk(mut data: Vec<u8>) -> Vec<u8> {
 #[test]
 fn nothing_shakes_the_router() {
     let mut reached = [0; 13];
-    for seed in 0..2_000 {
+    for seed in seeds(0..2_000) {
         let data = random(seed);
         let Some(stats) = outcome(&data) else {
             let data = shrunk(data);

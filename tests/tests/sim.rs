@@ -3,13 +3,8 @@
 //! `WAMPD_SEEDS=from..to` runs other seeds than the usual ones.
 
 use wampd_tests::link::Wire;
+use wampd_tests::rng::seeds;
 use wampd_tests::script::{Script, run};
-
-fn seeds(usual: core::ops::Range<u64>) -> core::ops::Range<u64> {
-    let Ok(text) = std::env::var("WAMPD_SEEDS") else { return usual };
-    let (from, to) = text.split_once("..").expect("WAMPD_SEEDS=from..to");
-    from.parse().expect("a number")..to.parse().expect("a number")
-}
 
 /// Runs the worlds; names the seed of one that fails.
 fn run_all(usual: core::ops::Range<u64>, script: impl Fn(u64) -> Script) -> wampd_core::router::RouterStats {

@@ -98,7 +98,7 @@ pub fn modelled(seed: u64) -> Vec<u8> {
             Kind::Decide => byte(240),
             Kind::Congest => [0, 0, 1, 1, 2][usize::from(byte(5))],
             // Time goes by slowly.
-            Kind::Wait if byte(3) > 0 => byte(3),
+            Kind::Wait if byte(8) > 0 => [0, 1, 2, 6, 7, 6, 7][usize::from(byte(7))],
             // Ids that make no sense are rare.
             _ if byte(4) > 0 => byte(0xf0),
             _ => byte(256),
