@@ -4,16 +4,17 @@ use super::function::Login;
 use super::grant::{FunctionError, FunctionGrant};
 use crate::config::{
     AnonymousPrincipal, AuthConfig, CraUser, CryptosignPrincipals, DynamicAuth, FunctionAuth, Provider, ScramUser,
-    Secret,
+    Secret, TlsPrincipal, TlsPrincipals,
 };
 use core::fmt;
+use data_encoding::HEXLOWER_PERMISSIVE;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wampd_core::auth::cryptosign::{CryptosignRequest, PublicKey, SecretKey};
 use wampd_core::auth::scram::{Dialect, prepare_authid};
-use wampd_core::auth::{ANONYMOUS, CRYPTOSIGN, CraSecret, TICKET, TicketDigest, WAMPCRA, cra};
+use wampd_core::auth::{ANONYMOUS, CRYPTOSIGN, CraSecret, TICKET, TLS, TicketDigest, WAMPCRA, cra};
 use wampd_core::router::{AuthRequest, AuthStep, AuthVerdict, Challenge, Identity};
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::{Dict, Value};
@@ -77,16 +78,18 @@ enum Method {
     Cra,
     Scram(Dialect),
     Cryptosign,
+    Tls,
 }
 
 impl Method {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Anonymous,
         Self::Ticket,
         Self::Cra,
         Self::Scram(Dialect::WampScram),
         Self::Scram(Dialect::Crossbar),
         Self::Cryptosign,
+        Self::Tls,
     ];
 
     const fn name(self) -> &'static str {
@@ -96,6 +99,7 @@ impl Method {
             Self::Cra => WAMPCRA,
             Self::Scram(dialect) => dialect.method(),
             Self::Cryptosign => CRYPTOSIGN,
+            Self::Tls => TLS,
         }
     }
 
@@ -107,6 +111,7 @@ impl Method {
             Self::Scram(Dialect::WampScram) => auth.wamp_scram.is_some(),
             Self::Scram(Dialect::Crossbar) => auth.scram.is_some(),
             Self::Cryptosign => auth.cryptosign.is_some(),
+            Self::Tls => auth.tls.is_some(),
         }
     }
 }
@@ -146,6 +151,10 @@ impl Answerer {
                     Method::Cryptosign => hello.ask(request, auth.cryptosign.as_ref(), |request, principals| {
                         self.principal(request, &hello, principals)
                     }),
+                    Method::Tls if certificate(request).is_none() => {
+                        deny(error::NOT_AUTHORIZED, "client did not send a TLS client certificate")
+                    }
+                    Method::Tls => hello.ask(request, auth.tls.as_ref(), certified),
                 }
             }
             AuthStep::Response { method, authid, signature, state, .. } if method == TICKET => {
@@ -301,6 +310,31 @@ fn imitation(salt: &str, random: &str) -> String {
     salt.chars().zip(random).map(imitate).collect()
 }
 
+/// The certificate that a peer has shown, verified by TLS.
+fn certificate(request: &AuthRequest) -> Option<&Dict> {
+    request.transport.get("peer_cert").and_then(Value::as_dict)
+}
+
+/// A principal of the configuration, known by its certificate, whatever it says it is.
+fn certified(request: &AuthRequest, principals: &TlsPrincipals) -> Answer {
+    let fingerprint = |name: &str| {
+        let text = certificate(request)?.get(name)?.as_str()?.replace(':', "");
+        HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()
+    };
+    let known = ["sha256", "sha1"].into_iter().find_map(|name| principals.get(&fingerprint(name)?));
+    let Some(TlsPrincipal { authid, role }) = known else {
+        return deny(error::NOT_AUTHORIZED, "no principal has this TLS client certificate");
+    };
+    Answer::Verdict(AuthVerdict::Welcome(Identity {
+        realm: request.realm.clone().unwrap_or_default(),
+        authid: authid.clone(),
+        authrole: role.clone(),
+        authmethod: TLS.to_owned(),
+        authprovider: STATIC.to_owned(),
+        authextra: Dict::new(),
+    }))
+}
+
 fn anonymous(request: &AuthRequest, principal: &AnonymousPrincipal) -> Answer {
     Answer::Verdict(AuthVerdict::Welcome(Identity {
         realm: request.realm.clone().unwrap_or_default(),
@@ -399,6 +433,11 @@ impl Hello<'_> {
             Method::Cryptosign if self.authid.is_none() => {
                 self.extra.get("pubkey").and_then(Value::as_str).map(str::to_owned)
             }
+            // What is proved is whose certificate it is.
+            Method::Tls => {
+                let subject = certificate(request).and_then(|certificate| certificate.get("subject")?.as_dict());
+                subject.and_then(|subject| subject.get("cn")?.as_str()).map(str::to_owned)
+            }
             Method::Ticket | Method::Cra | Method::Scram(_) | Method::Cryptosign => self.authid.clone(),
         };
         let (method, realm, ticket) = (self.method, request.realm.clone(), ticket.map(Secret::new));
@@ -427,7 +466,7 @@ impl Pending {
         let identity = Identity { realm, authid, authrole, authmethod, authprovider, authextra: grant.extra };
         let failed = |message| denied(error::AUTHENTICATION_FAILED, message);
         match self.method {
-            Method::Anonymous => AuthVerdict::Welcome(identity),
+            Method::Anonymous | Method::Tls => AuthVerdict::Welcome(identity),
             Method::Ticket => match (grant.ticket, self.ticket) {
                 (Some(wanted), shown) if !shown.as_ref().is_some_and(|shown| wanted.matches(shown.reveal())) => {
                     denied(error::NOT_AUTHORIZED, "ticket in WAMP-Ticket authentication is invalid")

@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::args::{Args, Known};
 use crate::config::{self, LimitDoc};
+use crate::node::certificates;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,8 @@ usage: wampd check FILE | --config FILE | --cbdir DIR
        wampd check --limits
 
 Says everything that is wrong with a node configuration, with line, column and path,
-and warns of what likely is not meant. Scripts of authenticators are loaded too.
+and warns of what likely is not meant. Scripts of authenticators and certificates
+are loaded too.
 
   --config FILE  the configuration, JSON or YAML
   --cbdir DIR    the folder of the configuration: config.json or config.yaml
@@ -58,6 +60,16 @@ pub fn run(args: impl IntoIterator<Item = String>, out: &mut dyn Write, err: &mu
             Ok(Outcome::Failure)
         }
         Ok((file, (node, report))) => {
+            let unusable = certificates::check(&node);
+            if !unusable.is_empty() {
+                write!(out, "{report}")?;
+                for error in &unusable {
+                    writeln!(out, "{}: error: no TLS: {error}", file.display())?;
+                }
+                let warnings = counted(report.warnings().count(), "warning");
+                writeln!(out, "{} and {warnings}", counted(unusable.len(), "error"))?;
+                return Ok(Outcome::Failure);
+            }
             let warnings = counted(report.warnings().count(), "warning");
             let realms = counted(node.router.realms.len(), "realm");
             let transports = counted(node.transports.len(), "transport");

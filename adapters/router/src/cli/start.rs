@@ -4,10 +4,11 @@ use super::args::{Args, ArgsError, Known};
 use super::{Outcome, Streams};
 use crate::config::{self, Report, Severity};
 use crate::log::{Level, Log, LogFormat};
+use crate::node::certificates::Reloader;
 use crate::node::{Node, demo};
 use core::fmt::Display;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ pub const USAGE: &str = "\
 usage: wampd start [--config FILE | --cbdir DIR] [--log-level LEVEL] [--log-format FORMAT]
 
 Runs the router until SIGINT or SIGTERM, at which it says GOODBYE to every session; a
-second signal stops it at once. Without a configuration it runs a demo on 127.0.0.1:8080.
+second signal stops it at once. SIGHUP loads the certificates of TLS again, which also
+happens when their files change. Without a configuration it runs a demo on 127.0.0.1:8080.
 
   --config FILE        the configuration, JSON or YAML
   --cbdir DIR          the folder of the configuration: config.json or config.yaml
@@ -179,15 +181,15 @@ fn not_started(why: &dyn Display, log: &Log, streams: &mut Streams<'_>) -> io::R
 }
 
 fn serve(node: Node, log: &Arc<Log>) -> io::Result<Outcome> {
-    let signals = Signals::new([SIGINT, SIGTERM])?;
+    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     for endpoint in node.endpoints() {
         log.info("listening").text("endpoint", endpoint).end();
     }
-    let handle = node.handle();
+    let (handle, reloader) = (node.handle(), node.reloader());
     let (stop, stopper) = (signals.handle(), std::thread::Builder::new().name("wampd-signals".to_owned()));
     let stopper = stopper.spawn({
         let log = log.clone();
-        move || stop_at_signals(signals, &handle, &log)
+        move || obey_signals(signals, &handle, &reloader, &log)
     })?;
     let ran = node.run();
     stop.close();
@@ -197,19 +199,24 @@ fn serve(node: Node, log: &Arc<Log>) -> io::Result<Outcome> {
     Ok(if forced { Outcome::Failure } else { Outcome::Success })
 }
 
-/// The first signal asks for a shutdown, the second for an end. Returns whether there was a second.
-fn stop_at_signals(mut signals: Signals, server: &ServerHandle, log: &Log) -> bool {
-    let mut signals = signals.forever();
-    if let Some(signal) = signals.next() {
-        log.info("signal received: shutting down").number("signal", signal.unsigned_abs().into()).end();
-        server.shut_down();
-    }
-    match signals.next() {
-        Some(signal) => {
-            log.warn("signal received again: stopping at once").number("signal", signal.unsigned_abs().into()).end();
+/// SIGHUP loads certificates again. Of the others the first asks for a shutdown, the second for an end. Returns whether
+/// there was a second.
+fn obey_signals(mut signals: Signals, server: &ServerHandle, certificates: &Reloader, log: &Log) -> bool {
+    let mut shutting_down = false;
+    for signal in signals.forever() {
+        let number = signal.unsigned_abs().into();
+        if signal == SIGHUP {
+            log.info("signal received: loading certificates again").number("signal", number).end();
+            certificates.reload();
+        } else if shutting_down {
+            log.warn("signal received again: stopping at once").number("signal", number).end();
             server.stop();
-            true
+            return true;
+        } else {
+            log.info("signal received: shutting down").number("signal", number).end();
+            server.shut_down();
+            shutting_down = true;
         }
-        None => false,
     }
+    false
 }

@@ -1,6 +1,7 @@
 //! Where a transport listens.
 
 use super::reader::{Context, Item, Section};
+use super::tls::{self, TlsConfig};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -27,13 +28,14 @@ pub enum Endpoint {
     },
 }
 
-pub(super) fn read(cx: &mut Context<'_>, transport: &mut Section<'_>) -> Option<Endpoint> {
+/// Where a transport listens, and its TLS.
+pub(super) fn read(cx: &mut Context<'_>, transport: &mut Section<'_>) -> Option<(Endpoint, Option<TlsConfig>)> {
     let item = transport.require(cx, "endpoint", "for example {\"type\": \"tcp\", \"port\": 8080}")?;
     let mut section = item.map(cx)?;
     let kind = section.require(cx, "type", "tcp or unix")?;
     match kind.str(cx)? {
         "tcp" => tcp(cx, section),
-        "unix" => unix(cx, section),
+        "unix" => Some((unix(cx, section)?, None)),
         "onion" | "tor" => {
             cx.error(&kind.place, "onion services are not supported", "listen on tcp and let tor forward to it");
             None
@@ -49,7 +51,7 @@ pub(super) fn read(cx: &mut Context<'_>, transport: &mut Section<'_>) -> Option<
     }
 }
 
-fn tcp(cx: &mut Context<'_>, mut section: Section<'_>) -> Option<Endpoint> {
+fn tcp(cx: &mut Context<'_>, mut section: Section<'_>) -> Option<(Endpoint, Option<TlsConfig>)> {
     let port = section.require(cx, "port", "1 to 65535, or 0 for any free port").and_then(|item| port(cx, &item));
     let version = section.get("version").and_then(|item| {
         let version = item.integer(cx, 4..=6, "")?;
@@ -67,15 +69,15 @@ fn tcp(cx: &mut Context<'_>, mut section: Section<'_>) -> Option<Endpoint> {
     let backlog = backlog(cx, &mut section);
     section.fixed(cx, "shared", false, "one process listens");
     section.ignore(cx, &[("user_timeout", "the time limits of connections are under wampd.limits")]);
-    section.refuse(
-        cx,
-        &[
-            ("tls", "listen without TLS behind a proxy that ends it; TLS is future work"),
-            ("portrange", "give one port"),
-        ],
-    );
+    section.refuse(cx, &[("portrange", "give one port")]);
+    let tls = section.get("tls").map(|item| tls::read(cx, &item));
     section.finish(cx);
-    Some(Endpoint::Tcp { address: SocketAddr::new(ip?, port?), backlog })
+    // Where TLS is wanted, nothing is served without it.
+    let tls = match tls {
+        Some(tls) => Some(tls?),
+        None => None,
+    };
+    Some((Endpoint::Tcp { address: SocketAddr::new(ip?, port?), backlog }, tls))
 }
 
 /// A number, or `${VAR}` or `$VAR` for a number in the environment.

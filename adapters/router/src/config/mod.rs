@@ -21,6 +21,7 @@ mod report;
 mod script;
 mod secret;
 mod store;
+mod tls;
 mod transport;
 mod tree;
 mod web;
@@ -32,7 +33,7 @@ mod tests;
 
 pub use auth::{
     AnonymousPrincipal, AuthConfig, CraUser, CryptosignPrincipal, CryptosignPrincipals, DynamicAuth, FunctionAuth,
-    Provider, ScramUser, TicketPrincipal,
+    Provider, ScramUser, TicketPrincipal, TlsPrincipal, TlsPrincipals,
 };
 pub use authorizer::{Authorizer, FunctionAuthz};
 pub use endpoint::Endpoint;
@@ -41,6 +42,7 @@ pub use node::{Authorizers, NodeConfig};
 pub use reader::Surroundings;
 pub use report::{Problem, Report, Severity};
 pub use secret::Secret;
+pub use tls::TlsConfig;
 pub use transport::TransportConfig;
 pub use tree::Position;
 pub use web::{PathService, Route, Routes, StaticConfig};

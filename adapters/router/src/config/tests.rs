@@ -222,8 +222,10 @@ fn everything_wrong_is_reported_at_once() {
                 .to_owned(),
             format!("node:16:39: error: {web}.endpoint.port: 65536 is out of range (0 to 65535)"),
             format!(
-                "node:16:54: error: {web}.endpoint.tls: not supported (listen without TLS behind a proxy that ends it; \
-                 TLS is future work)"
+                "node:16:54: error: {web}.endpoint.tls: the key \"certificate\" is missing (a file in PEM)"
+            ),
+            format!(
+                "node:16:54: error: {web}.endpoint.tls: the key \"key\" is missing (a file in PEM)"
             ),
             format!(
                 "node:18:50: error: {web}.paths.ws.auth.cryptosign-proxy: not supported (remove it: there are no \

@@ -3,6 +3,7 @@
 use super::auth::{self, AuthConfig};
 use super::endpoint::{self, Endpoint};
 use super::reader::{Context, Item, Section};
+use super::tls::TlsConfig;
 use super::web::{self, PathService, Route, Routes};
 use super::websocket::{self, WebSocketConfig};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct TransportConfig {
     pub id: Option<String>,
     /// `endpoint`.
     pub endpoint: Endpoint,
+    /// `endpoint.tls`.
+    pub tls: Option<TlsConfig>,
     /// What is spoken there. `open_timeout` is the longest `open_handshake_timeout` of the WebSocket services and
     /// `handshake_timeout` of RawSocket; RawSocket's `options` are `max_message_size`, `auto_ping_interval`,
     /// `auto_ping_timeout` and `max_ping_size`. What is not given has the default of [`ServerOptions`].
@@ -50,7 +53,7 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TransportCon
         cx.error(&kind.place, format!("transports of type {name} are not supported"), hint);
         return None;
     }
-    let endpoint = endpoint::read(cx, &mut section);
+    let (endpoint, tls) = endpoint::read(cx, &mut section).unzip();
     if let (Some(endpoint), Some(item)) = (&endpoint, section.get("endpoint")) {
         let any_port = matches!(endpoint, Endpoint::Tcp { address, .. } if address.port() == 0);
         if !any_port {
@@ -69,7 +72,14 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TransportCon
     let mut server = ServerOptions { http, rawsocket, ..ServerOptions::default() };
     server.open_timeout = cx.open_timeout.take().unwrap_or(server.open_timeout);
     let routes = routes.unwrap_or_default();
-    Some(TransportConfig { id, endpoint: endpoint?, server: Arc::new(server), rawsocket_auth, routes })
+    let tls = tls.flatten();
+    let mut auths = rawsocket_auth.iter().chain(routes.routes.iter().filter_map(|route| route.service.auth()));
+    let certified = tls.as_ref().is_some_and(|tls| !tls.ca_certificates.is_empty());
+    if !certified && auths.any(|auth| auth.tls.is_some()) {
+        let hint = "add tls with ca_certificates to the endpoint";
+        cx.warn(&item.place, "clients can show no certificate here, so nobody can join by method tls", hint);
+    }
+    Some(TransportConfig { id, endpoint: endpoint?, tls, server: Arc::new(server), rawsocket_auth, routes })
 }
 
 /// The place alone: two endpoints clash whatever their backlogs.

@@ -1,5 +1,6 @@
 //! What a transport serves over HTTP: WebSocket and files, by path.
 
+use super::auth::AuthConfig;
 use super::reader::{Context, Item, Section};
 use super::websocket::{self, WebSocketConfig};
 use std::collections::BTreeMap;
@@ -74,6 +75,16 @@ pub enum PathService {
     WebSocket(Box<WebSocketConfig>),
     /// `type: static`.
     Static(StaticConfig),
+}
+
+impl PathService {
+    /// Who may join there, if anybody can.
+    pub(super) fn auth(&self) -> Option<&AuthConfig> {
+        match self {
+            Self::WebSocket(service) => Some(&service.auth),
+            Self::Static(_) => None,
+        }
+    }
 }
 
 /// Files.

@@ -1,6 +1,7 @@
 //! A node: a configuration, served.
 
 mod authorize;
+pub mod certificates;
 pub mod demo;
 mod files;
 mod functions;
@@ -11,6 +12,7 @@ mod services;
 
 use crate::config::{AuthConfig, Endpoint as ConfigEndpoint, NodeConfig, PathService, StaticConfig};
 use crate::log::Log;
+use certificates::{CertificateError, Certificates, Reloader};
 use core::fmt;
 use host::NodeHost;
 use processes::Processes;
@@ -24,6 +26,8 @@ use wampd_wire::UpgradeOptions;
 pub struct Node {
     server: Server,
     host: NodeHost,
+    certificates: Certificates,
+    log: Arc<Log>,
 }
 
 /// Why a node could not be started.
@@ -36,6 +40,8 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// TLS of a transport can not be had.
+    Certificates(CertificateError),
     /// The system has no resources for the node.
     System(io::Error),
 }
@@ -57,6 +63,7 @@ impl fmt::Display for StartError {
                     _ => "",
                 })
             }
+            Self::Certificates(error) => write!(f, "no TLS: {error}"),
             Self::System(error) => write!(f, "no resources: {error}"),
         }
     }
@@ -78,6 +85,7 @@ impl Node {
     /// See [`StartError`]; nothing is left open then.
     pub fn bind(config: NodeConfig, log: Arc<Log>) -> Result<Self, StartError> {
         let (mut auths, mut sites, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
+        let mut certificates = Certificates::new();
         let mut tag = |auth: AuthConfig| {
             auths.push(auth);
             auths.len() as u64 - 1
@@ -97,7 +105,7 @@ impl Node {
             listeners.push(ListenerConfig {
                 endpoint,
                 backlog,
-                tls: None,
+                tls: transport.tls.map(|tls| certificates.add(tls)).transpose().map_err(StartError::Certificates)?,
                 transport: transport.server,
                 tag: rawsocket,
             });
@@ -114,10 +122,10 @@ impl Node {
             }
         })?;
         let processes = Processes::start(&config.functions, config.host_limits, &log).map_err(StartError::System)?;
-        let host = NodeHost::new(auths, sites, realms, config.authorizers, &config.limits, log);
+        let host = NodeHost::new(auths, sites, realms, config.authorizers, &config.limits, log.clone());
         let mut host = host.map_err(StartError::System)?;
         host.processes = processes;
-        Ok(Self { server, host })
+        Ok(Self { server, host, certificates, log })
     }
 
     /// Adds what the demo has beyond its configuration: a backend, and the example's page.
@@ -137,12 +145,21 @@ impl Node {
         self.server.handle()
     }
 
+    /// For other threads, to load certificates again. Kept after the end of the node, it keeps a thread.
+    pub fn reloader(&self) -> Reloader {
+        self.certificates.reloader()
+    }
+
     /// Serves until it is shut down.
     ///
     /// # Errors
-    /// The system's poll failed; that is not recoverable.
+    /// The system's poll failed, or it has no thread to look at certificates; that is not recoverable.
     pub fn run(self) -> io::Result<()> {
-        let Self { server, mut host } = self;
-        server.run(&mut host)
+        let Self { server, mut host, certificates, log } = self;
+        let reloader = certificates.reloader();
+        certificates.watch(log)?;
+        let ran = server.run(&mut host);
+        drop(reloader);
+        ran
     }
 }

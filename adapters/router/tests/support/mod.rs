@@ -13,6 +13,7 @@ use wampd::authn::function::FunctionAuthenticator;
 use wampd::config::{self, FunctionAuth, NodeConfig, PathService, Provider, Surroundings, Syntax, WebSocketConfig};
 use wampd::log::{Level, Log, LogFormat};
 use wampd::node::Node;
+use wampd::node::certificates::Reloader;
 use wampd::script::ScriptError;
 use wampd_core::client::{ClientConfig, Credential};
 use wampd_core::uri::Uri;
@@ -43,6 +44,7 @@ impl Write for Memory {
 pub struct TestNode {
     endpoints: Vec<Endpoint>,
     handle: ServerHandle,
+    reloader: Option<Reloader>,
     thread: Option<JoinHandle<io::Result<()>>>,
     log: Memory,
 }
@@ -79,6 +81,7 @@ impl TestNode {
                 "ticket" => ws.auth.ticket = Some(Provider::Function(function)),
                 "scram" => ws.auth.scram = Some(Provider::Function(function)),
                 "wamp-scram" => ws.auth.wamp_scram = Some(Provider::Function(function)),
+                "tls" => ws.auth.tls = Some(Provider::Function(function)),
                 "cryptosign" => ws.auth.cryptosign = Some(Provider::Function(function)),
                 _ => ws.auth.wampcra = Some(Provider::Function(function)),
             }
@@ -117,8 +120,8 @@ impl TestNode {
         let log = Memory::default();
         let node = Node::bind(config, Arc::new(Log::new(Level::Debug, LogFormat::Text, Box::new(log.clone()))));
         let node = change(node.unwrap_or_else(|error| panic!("{error}")));
-        let (endpoints, handle) = (node.endpoints().to_vec(), node.handle());
-        Self { endpoints, handle, thread: Some(std::thread::spawn(move || node.run())), log }
+        let (endpoints, handle, reloader) = (node.endpoints().to_vec(), node.handle(), Some(node.reloader()));
+        Self { endpoints, handle, reloader, thread: Some(std::thread::spawn(move || node.run())), log }
     }
 
     /// The port of a transport.
@@ -161,6 +164,11 @@ impl TestNode {
         self.handle.shut_down();
     }
 
+    /// Loads the certificates again.
+    pub fn reload(&self) {
+        self.reloader.as_ref().expect("not ended").reload();
+    }
+
     /// What was logged so far.
     pub fn log(&self) -> String {
         String::from_utf8(self.log.0.lock().expect("not poisoned").clone()).expect("text")
@@ -171,6 +179,7 @@ impl TestNode {
 impl Drop for TestNode {
     fn drop(&mut self) {
         self.handle.stop();
+        drop(self.reloader.take());
         let ended = self.thread.take().map(JoinHandle::join);
         if std::thread::panicking() {
             return eprintln!("{}", self.log());

@@ -4,9 +4,13 @@ use super::super::args::Args;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::IpAddr;
 use std::time::Duration;
+use wampd_core::auth::TLS;
+use wampd_core::auth::cryptosign::SecretKey;
+use wampd_core::auth::scram::Dialect;
 use wampd_core::client::{ClientConfig, ClientLimits, Credential};
 use wampd_core::uri::Uri;
 use wampd_mio::client::{Options, Protocol, Socket, Url};
+use wampd_mio::tls::{Authorities, ClientTls, Identity};
 use wampd_wire::Subprotocol;
 
 const DEFAULT_URL: &str = "ws://127.0.0.1:8080/ws";
@@ -40,6 +44,7 @@ impl Target {
             Some(name) => serializer(name, &url)?,
             None => Options::default(),
         };
+        let options = Options { tls: tls(args, &url)?, ..options };
         let credential = credential(args, &mut warnings)?;
         if let (Credential::Ticket(_), Socket::Tcp { host, .. }) = (&credential, &url.socket)
             && !is_loopback(host)
@@ -71,6 +76,32 @@ fn serializer(name: &str, url: &Url) -> Result<Options, String> {
     Ok(Options { subprotocols: vec![subprotocol], ..Options::with_serializer(subprotocol.format()) })
 }
 
+/// Whom to trust and what to show.
+fn tls(args: &Args, url: &Url) -> Result<Option<ClientTls>, String> {
+    let given = [args.get("--tls-ca"), args.get("--tls-cert"), args.get("--tls-key")];
+    if given.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    if !matches!(url.socket, Socket::Tls { .. }) {
+        return Err("--tls-ca, --tls-cert and --tls-key are of use only with wss and rss".to_owned());
+    }
+    let read = |option: &str, file: &str| std::fs::read(file).map_err(|error| format!("{option} {file}: {error}"));
+    let authorities = match given[0] {
+        Some(file) => Authorities::Pem(read("--tls-ca", file)?),
+        None => Authorities::System,
+    };
+    let identity = match (given[1], given[2]) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => {
+            let (chain, key) = (read("--tls-cert", certificate)?, read("--tls-key", key)?);
+            let identity = Identity::from_pem(&chain, &key);
+            Some(identity.map_err(|error| format!("--tls-cert and --tls-key: {error}"))?)
+        }
+        _ => return Err("--tls-cert and --tls-key go together".to_owned()),
+    };
+    ClientTls::new(authorities, identity).map(Some).map_err(|error| format!("no TLS: {error}"))
+}
+
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
@@ -79,13 +110,23 @@ fn credential(args: &Args, warnings: &mut Vec<String>) -> Result<Credential, Str
     let secret = secret(args, warnings)?;
     let credential = match (args.get("--auth").unwrap_or("anonymous"), secret) {
         ("anonymous", None) => return Ok(Credential::Anonymous),
-        ("anonymous", Some(_)) => return Err("a secret is of use only with --auth ticket or --auth wampcra".to_owned()),
-        (method @ ("ticket" | "wampcra"), None) => {
+        ("tls", None) => return Ok(Credential::External { method: TLS.to_owned() }),
+        (method @ ("anonymous" | "tls"), Some(_)) => return Err(format!("--auth {method} has no secret")),
+        (method @ ("ticket" | "wampcra" | "scram" | "wamp-scram" | "cryptosign"), None) => {
             return Err(format!("--auth {method} needs --secret-env, --secret-file or --secret"));
         }
         ("ticket", Some(secret)) => Credential::Ticket(secret),
         ("wampcra", Some(secret)) => Credential::Cra(secret),
-        _ => return Err("--auth must be anonymous, ticket or wampcra".to_owned()),
+        ("scram", Some(password)) => Credential::Scram { dialect: Dialect::Crossbar, password },
+        ("wamp-scram", Some(password)) => Credential::Scram { dialect: Dialect::WampScram, password },
+        ("cryptosign", Some(key)) => {
+            let key = SecretKey::from_hex(&key).map_err(|error| format!("the private key is {error}"))?;
+            return Ok(Credential::Cryptosign { key, router: None });
+        }
+        _ => {
+            let methods = "anonymous, ticket, wampcra, scram, wamp-scram, cryptosign or tls";
+            return Err(format!("--auth must be {methods}"));
+        }
     };
     if !args.has("--authid") {
         return Err(format!("--auth {} needs --authid", credential.method()));

@@ -20,15 +20,20 @@ macro_rules! common_usage {
     () => {
         "\
 connection:
-  --url URL             ws://HOST[:PORT]/PATH, rs://HOST:PORT, unix:FILE or ws+unix:FILE:/PATH;
-                        default ws://127.0.0.1:8080/ws
+  --url URL             ws://HOST[:PORT]/PATH, rs://HOST:PORT, with TLS wss:// and rss://;
+                        unix:FILE or ws+unix:FILE:/PATH; default ws://127.0.0.1:8080/ws
   --realm REALM         default realm1
   --serializer NAME     json, cbor or msgpack, for WebSocket also with .batched; by default a
                         WebSocket offers all of them and a RawSocket uses cbor
   --timeout SECONDS     for connecting, for joining and for each answer; 1 to 86400, default 30
 
+  --tls-ca FILE         trust the authorities of this file (PEM), not those of the system
+  --tls-cert FILE, --tls-key FILE
+                        the certificate to show and its private key (PEM)
+
 authentication:
-  --auth METHOD         anonymous (the default), ticket or wampcra
+  --auth METHOD         anonymous (the default), ticket, wampcra, scram, wamp-scram, cryptosign
+                        (the secret is the private key in hexadecimal) or tls
   --authid NAME         who to join as
   --secret-env NAME     the secret is in this environment variable
   --secret-file FILE    the secret is the first line of this file
@@ -42,11 +47,14 @@ time, interrupted), 2 if it was called wrongly, 3 if the request was answered wi
 use common_usage;
 
 /// The options that all of these commands have.
-const COMMON: [Known; 11] = [
+const COMMON: [Known; 14] = [
     Known { name: "--url", takes_value: true },
     Known { name: "--realm", takes_value: true },
     Known { name: "--serializer", takes_value: true },
     Known { name: "--timeout", takes_value: true },
+    Known { name: "--tls-ca", takes_value: true },
+    Known { name: "--tls-cert", takes_value: true },
+    Known { name: "--tls-key", takes_value: true },
     Known { name: "--auth", takes_value: true },
     Known { name: "--authid", takes_value: true },
     Known { name: "--secret-env", takes_value: true },

@@ -46,7 +46,7 @@ fn wrong_calls_are_explained() {
         (&["subscribe", "a", "--count", "0"], "--count must be a number from 1 to 18446744073709551615"),
         (
             &["call", "a", "--url", "http://localhost"],
-            "--url \"http://localhost\": unknown scheme \"http\": expected ws, rs or unix",
+            "--url \"http://localhost\": unknown scheme \"http\": expected ws, wss, rs, rss or unix",
         ),
         (
             &["call", "a", "--serializer", "xml"],
@@ -56,13 +56,20 @@ fn wrong_calls_are_explained() {
             &["call", "a", "--url", "unix:x", "--serializer", "json.batched"],
             "--serializer: RawSocket has no batched serializers",
         ),
-        (&["call", "a", "--auth", "magic", "--secret", "x"], "--auth must be anonymous, ticket or wampcra"),
+        (
+            &["call", "a", "--auth", "magic", "--secret", "x"],
+            "--auth must be anonymous, ticket, wampcra, scram, wamp-scram, cryptosign or tls",
+        ),
+        (&["call", "a", "--auth", "cryptosign", "--secret", "x"], "the private key is not 32 bytes in hexadecimal"),
+        (&["call", "a", "--auth", "tls", "--secret", "x"], "--auth tls has no secret"),
+        (&["call", "a", "--tls-ca", "x"], "--tls-ca, --tls-cert and --tls-key are of use only with wss and rss"),
+        (&["call", "a", "--url", "wss://localhost", "--tls-cert", "x"], "--tls-cert and --tls-key go together"),
         (
             &["call", "a", "--auth", "ticket", "--authid", "b"],
             "--auth ticket needs --secret-env, --secret-file or --secret",
         ),
         (&["call", "a", "--auth", "wampcra", "--secret", "x"], "--auth wampcra needs --authid"),
-        (&["call", "a", "--secret", "x"], "a secret is of use only with --auth ticket or --auth wampcra"),
+        (&["call", "a", "--secret", "x"], "--auth anonymous has no secret"),
         (&["call", "a", "--auth", "ticket", "--secret", "x", "--secret-env", "y"], "give the secret in one way only"),
         (&["call", "a", "--auth", "ticket", "--secret", ""], "the secret is empty"),
     ] {

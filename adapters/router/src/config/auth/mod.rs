@@ -3,11 +3,13 @@
 mod cryptosign;
 mod provider;
 mod scram;
+mod tls;
 mod users;
 
 pub use cryptosign::{CryptosignPrincipal, CryptosignPrincipals};
 pub use provider::{DynamicAuth, FunctionAuth, Provider};
 pub use scram::ScramUser;
+pub use tls::{TlsPrincipal, TlsPrincipals};
 pub use users::{AnonymousPrincipal, CraUser, TicketPrincipal};
 
 use super::lint::RoleUse;
@@ -20,7 +22,6 @@ use wampd_core::auth::scram::Dialect;
 /// Methods that this router knows by name but does not offer, with what to do.
 const OTHER_METHODS: &[(&str, &str)] = &[
     ("cryptosign-proxy", "remove it: there are no proxies to trust"),
-    ("tls", "use wampcra or ticket; client certificates are future work"),
     ("cookie", "use wampcra or ticket; cookies are future work"),
 ];
 
@@ -39,6 +40,8 @@ pub struct AuthConfig {
     pub wamp_scram: Option<Provider<BTreeMap<String, ScramUser>>>,
     /// `cryptosign`.
     pub cryptosign: Option<Provider<CryptosignPrincipals>>,
+    /// `tls`: client certificates.
+    pub tls: Option<Provider<TlsPrincipals>>,
 }
 
 impl AuthConfig {
@@ -67,6 +70,7 @@ pub(super) fn read(cx: &mut Context<'_>, owner: &mut Section<'_>) -> AuthConfig 
             method(cx, &item, |cx, section, role| scram::users(Dialect::WampScram, cx, section, role))
         }),
         cryptosign: section.get("cryptosign").and_then(|item| method(cx, &item, cryptosign::principals)),
+        tls: section.get("tls").and_then(|item| method(cx, &item, tls::principals)),
     };
     section.refuse(cx, OTHER_METHODS);
     if section.items().next().is_none() {

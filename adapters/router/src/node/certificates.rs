@@ -1,0 +1,170 @@
+//! Certificates: loaded at the start, and again when their files change.
+
+use crate::config::{NodeConfig, TlsConfig};
+use crate::log::Log;
+use core::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, SystemTime};
+use wampd_mio::tls::{Identity, ServerTls, TlsAcceptor, TlsError};
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why TLS of an endpoint can not be had.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// A file can not be read.
+    Unreadable(PathBuf, io::Error),
+    /// What is in it can not be used.
+    Unusable(PathBuf, TlsError),
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Unusable(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl core::error::Error for CertificateError {}
+
+/// What is in the files now.
+///
+/// # Errors
+/// The first file that can not be used.
+pub fn load(config: &TlsConfig) -> Result<ServerTls, CertificateError> {
+    let read = |path: &Path| fs::read(path).map_err(|error| CertificateError::Unreadable(path.to_owned(), error));
+    let append = |mut pem: Vec<u8>, path: &PathBuf| {
+        // Where a file does not end with a line, the next would begin in it.
+        pem.push(b'\n');
+        pem.extend(read(path)?);
+        Ok(pem)
+    };
+    let chain = config.chain_certificates.iter().try_fold(read(&config.certificate)?, append)?;
+    let (key, authorities) = (read(&config.key)?, config.ca_certificates.iter().try_fold(Vec::new(), append)?);
+    let identity = Identity::from_pem(&chain, &key).map_err(|error| {
+        let path = if error == TlsError::NoKey { &config.key } else { &config.certificate };
+        CertificateError::Unusable(path.clone(), error)
+    })?;
+    let authorities = (!config.ca_certificates.is_empty()).then_some(&*authorities);
+    let unusable = |error| CertificateError::Unusable(config.certificate.clone(), error);
+    ServerTls::new(identity, authorities).map_err(unusable)
+}
+
+/// The certificates of a configuration that can not be used.
+pub fn check(config: &NodeConfig) -> Vec<CertificateError> {
+    config.transports.iter().filter_map(|transport| load(transport.tls.as_ref()?).err()).collect()
+}
+
+/// What tells that a file has changed.
+type Stamp = Vec<Option<(SystemTime, u64)>>;
+
+fn stamp(config: &TlsConfig) -> Stamp {
+    let lists = config.chain_certificates.iter().chain(&config.ca_certificates);
+    let stamp = |path: &PathBuf| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.modified().ok()?, found.len()))
+    };
+    [&config.certificate, &config.key].into_iter().chain(lists).map(stamp).collect()
+}
+
+/// The certificates of one endpoint.
+#[derive(Debug)]
+struct Watched {
+    config: TlsConfig,
+    acceptor: TlsAcceptor,
+    seen: Stamp,
+}
+
+impl Watched {
+    /// Loads the files again if they have changed, or in any case.
+    fn refresh(&mut self, in_any_case: bool, log: &Log) {
+        let stamp = stamp(&self.config);
+        if stamp == self.seen && !in_any_case {
+            return;
+        }
+        self.seen = stamp;
+        let certificate = self.config.certificate.display();
+        match load(&self.config) {
+            Ok(tls) => {
+                self.acceptor.replace(tls);
+                log.info("certificates loaded again").text("certificate", certificate).end();
+            }
+            Err(error) => {
+                log.error("certificates not loaded again: the ones before stay")
+                    .text("certificate", certificate)
+                    .text("why", error)
+                    .end();
+            }
+        }
+    }
+}
+
+/// Asks for the certificates to be loaded again.
+#[derive(Clone, Debug)]
+pub struct Reloader(mpsc::Sender<mpsc::Sender<()>>);
+
+impl Reloader {
+    /// Loads all certificates again, whether their files have changed or not; returns when that is done. What can not be
+    /// used is logged, and the certificates before stay.
+    pub fn reload(&self) {
+        let (done, wait) = mpsc::channel();
+        // Without an endpoint of TLS, or after the end of the node, nothing is there to be loaded.
+        if self.0.send(done).is_ok() {
+            let _ = wait.recv();
+        }
+    }
+}
+
+/// All certificates of a node.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    watched: Vec<Watched>,
+    reloader: Reloader,
+    asked: mpsc::Receiver<mpsc::Sender<()>>,
+}
+
+impl Certificates {
+    pub(super) fn new() -> Self {
+        let (sender, asked) = mpsc::channel();
+        Self { watched: Vec::new(), reloader: Reloader(sender), asked }
+    }
+
+    /// Loads the certificates of an endpoint.
+    pub(super) fn add(&mut self, config: TlsConfig) -> Result<TlsAcceptor, CertificateError> {
+        let seen = stamp(&config);
+        let acceptor = TlsAcceptor::new(load(&config)?);
+        self.watched.push(Watched { config, acceptor: acceptor.clone(), seen });
+        Ok(acceptor)
+    }
+
+    pub(super) fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
+    /// Looks at the files from now on, on a thread of its own, until the [`Reloader`]s are gone.
+    pub(super) fn watch(self, log: Arc<Log>) -> io::Result<()> {
+        let Self { mut watched, reloader, asked } = self;
+        drop(reloader);
+        if watched.is_empty() {
+            return Ok(());
+        }
+        let watch = move || {
+            loop {
+                let asked = match asked.recv_timeout(INTERVAL) {
+                    Ok(done) => Some(done),
+                    Err(mpsc::RecvTimeoutError::Timeout) => None,
+                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                };
+                watched.iter_mut().for_each(|watched| watched.refresh(asked.is_some(), &log));
+            }
+        };
+        std::thread::Builder::new().name("wampd-certs".to_owned()).spawn(watch).map(drop)
+    }
+}
