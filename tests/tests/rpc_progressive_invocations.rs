@@ -7,14 +7,16 @@ use wampd_core::id::RequestId;
 use wampd_core::message::{
     Call, CallOptions, CancelMode, ClientRoles, Features, InvocationDetails, InvocationPolicy, Payload, RegisterOptions,
 };
-use wampd_core::router::{Action, ActionVerdict, CloseReason, Limits, RequestIdCheck, RouterConfig, Violation};
+use wampd_core::router::{
+    Action, ActionVerdict, CloseReason, Congestion, Limits, RequestIdCheck, RouterConfig, Violation,
+};
 use wampd_core::uri::{MatchPolicy, error};
 use wampd_core::value::Value;
 use wampd_tests::answerer::{REALM, everybody};
 use wampd_tests::calls::*;
 use wampd_tests::config::{ASKED, open_realm};
 use wampd_tests::link::Wire;
-use wampd_tests::sim::{EndId, Sim};
+use wampd_tests::sim::{EndId, Sim, Told};
 
 const PARTS: Features = Features::PROGRESSIVE_CALL_INVOCATIONS.union(Features::CALL_CANCELING);
 
@@ -403,5 +405,120 @@ fn what_is_kept_of_calls_that_go_on_is_bounded() {
     answer(&mut sim, callee, invocation, 1);
     assert_eq!(outcome(&mut sim, caller, first), Ok(1));
     call_with(&mut sim, caller, "x", long(), 1);
+    assert_eq!(invocations(&mut sim).len(), 1);
+}
+
+/// Parts of a call until its caller is no longer read from.
+fn fill(sim: &mut Sim, caller: EndId, callee: EndId, name: &str) -> (RequestId, RequestId) {
+    let request = begin(sim, caller, name, 0);
+    let (_, invocation, _) = invocation(sim);
+    sim.congest(callee, Congestion::Soft);
+    assert!(!sim.router.wants_input(sim.peer(caller).expect("connected")));
+    go_on(sim, caller, request, true, 1);
+    call(sim, caller, name, 2);
+    assert_eq!(sim.events(), [], "nothing is read");
+    (request, invocation)
+}
+
+#[test]
+fn a_caller_waits_for_a_callee_that_does_not_keep_up() {
+    let (mut sim, [caller, other, callee]) = Sim::joined(1, [WIRE; 3]);
+    register(&mut sim, callee, "x");
+    let (request, first) = fill(&mut sim, caller, callee, "x");
+    // Others do not, and small calls do not count.
+    call(&mut sim, other, "x", 5);
+    assert_eq!(invocations(&mut sim).len(), 1);
+    assert!(sim.router.wants_input(sim.peer(other).expect("connected")));
+    sim.congest(callee, Congestion::Clear);
+    assert_eq!(invocations(&mut sim), [(callee, first, 1), (callee, id(3), 2)]);
+    assert_eq!(sim.router.next_deadline(), None);
+    // With the last part there is nothing more to wait for.
+    sim.congest(callee, Congestion::Soft);
+    assert!(!sim.router.wants_input(sim.peer(caller).expect("connected")));
+    sim.congest(callee, Congestion::Clear);
+    go_on(&mut sim, caller, request, false, 3);
+    assert_eq!(invocations(&mut sim).len(), 1);
+    sim.congest(callee, Congestion::Soft);
+    assert!(sim.router.wants_input(sim.peer(caller).expect("connected")));
+    assert_eq!(sim.router.stats().calls_stalled, 2);
+}
+
+#[test]
+fn a_call_begun_while_the_callee_is_behind_waits_too() {
+    let (mut sim, [caller, callee]) = Sim::joined(1, [WIRE; 2]);
+    register(&mut sim, callee, "x");
+    sim.congest(callee, Congestion::Soft);
+    let request = begin(&mut sim, caller, "x", 0);
+    go_on(&mut sim, caller, request, true, 1);
+    assert_eq!(invocations(&mut sim), [(callee, id(1), 0)], "the next is not read");
+    sim.congest(callee, Congestion::Clear);
+    assert_eq!(invocations(&mut sim), [(callee, id(1), 1)]);
+}
+
+#[test]
+fn a_caller_does_not_wait_for_ever() {
+    let limits = Limits { stall_timeout: Duration::from_secs(3), ..Limits::default() };
+    let (mut sim, [caller, callee]) = world(RouterConfig { limits, ..open_realm() });
+    register(&mut sim, callee, "x");
+    let (request, first) = fill(&mut sim, caller, callee, "x");
+    let mut told = Vec::new();
+    sim.run_for(Duration::from_millis(2_999), 1_000, |_, id, what| told.push((id, what)));
+    assert_eq!(told, []);
+    sim.run_for(Duration::from_millis(1), 1_000, |_, id, what| told.push((id, what)));
+    let mode = Some(CancelMode::KillNoWait);
+    assert!(told.contains(&(callee, Told::Event(ClientEvent::Interrupted { request: first, mode }))), "{told:?}");
+    let failed = |(whom, what): &(EndId, Told)| match what {
+        Told::Event(event) if *whom == caller => event.answers() == Some(request),
+        _ => false,
+    };
+    assert!(told.iter().any(failed), "{told:?}");
+    // What was not read is read now: a part that is late, and a call.
+    assert_eq!((sim.router.stats().late_call_parts, sim.router.stats().calls_in_flight), (1, 1));
+}
+
+#[test]
+fn however_a_call_ends_its_caller_is_read_from_again() {
+    type End = fn(&mut Sim, EndId, RequestId);
+    let ends: [(&str, End); 4] = [
+        ("result", |sim, callee, invocation| answer(sim, callee, invocation, 1)),
+        ("error", |sim, callee, invocation| answer_error(sim, callee, invocation, error::INVALID_ARGUMENT)),
+        ("gone", |sim, callee, _| sim.cut(callee)),
+        ("slow", |sim, callee, _| sim.congest(callee, Congestion::Hard)),
+    ];
+    for (what, end) in ends {
+        let (mut sim, [caller, callee, other]) = Sim::joined(1, [WIRE; 3]);
+        register(&mut sim, callee, "x");
+        register(&mut sim, other, "y");
+        let (_, first) = fill(&mut sim, caller, callee, "x");
+        if what == "result" || what == "error" {
+            // A congested peer is not read from either, so its answer comes by hand.
+            sim.congest(callee, Congestion::Clear);
+            sim.events();
+        }
+        end(&mut sim, callee, first);
+        sim.settle(1_000, |_, _, _| ());
+        assert!(sim.router.wants_input(sim.peer(caller).expect("connected")), "{what}");
+        call(&mut sim, caller, "y", 9);
+        let events = sim.events();
+        assert!(events.iter().any(|(id, _)| *id == other), "{what}: {events:?}");
+    }
+}
+
+#[test]
+fn a_call_that_is_rerouted_does_not_wait_for_the_first_callee() {
+    let (mut sim, [caller, x, y]) = Sim::joined(1, [WIRE; 3]);
+    for callee in [x, y] {
+        register_with(&mut sim, callee, "x", RegisterOptions { invoke: InvocationPolicy::First, ..Default::default() });
+    }
+    let request = begin(&mut sim, caller, "x", 0);
+    let (_, first, _) = invocation(&mut sim);
+    // It has answered before its queue filled up; the answer is read when that is clear again.
+    answer_error(&mut sim, x, first, error::UNAVAILABLE);
+    sim.congest(x, Congestion::Soft);
+    assert!(!sim.router.wants_input(sim.peer(caller).expect("connected")));
+    sim.congest(x, Congestion::Clear);
+    assert_eq!(invocation(&mut sim).0, y);
+    sim.congest(x, Congestion::Soft);
+    go_on(&mut sim, caller, request, false, 1);
     assert_eq!(invocations(&mut sim).len(), 1);
 }

@@ -118,11 +118,11 @@ impl Router {
     }
 
     /// A further part of a call: passes it on, or holds it as a request.
-    pub(crate) fn receive_part(&mut self, key: PeerKey, part: Call) {
+    pub(crate) fn receive_part(&mut self, now: Instant, key: PeerKey, part: Call) {
         let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
         match &mut session.waiting {
             Some(waiting) => waiting.hold(Held::Part(part), &self.config.limits, &mut self.stats),
-            None => self.continue_call(key, part),
+            None => self.continue_call(now, key, part),
         }
     }
 
@@ -235,7 +235,7 @@ impl Router {
             let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
             match (&mut session.waiting, next) {
                 (None, Held::Request(request)) => self.process(now, key, request),
-                (None, Held::Part(part)) => self.continue_call(key, part),
+                (None, Held::Part(part)) => self.continue_call(now, key, part),
                 (Some(waiting), next) => {
                     waiting.held.push_back(next);
                     waiting.held.append(&mut held);

@@ -226,6 +226,9 @@ pub struct Limits {
     pub max_reroutes: usize,
     /// Time for a callee to answer an INTERRUPT of mode `kill`, for which its caller waits. Default 30 s.
     pub kill_timeout: Duration,
+    /// Time for a callee that does not keep up with the parts of a progressive call to catch up. Meanwhile the caller is
+    /// not read from; after it the call is canceled. Default 10 s.
+    pub stall_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -262,6 +265,7 @@ impl Default for Limits {
             max_kept_call_bytes: 8 << 20,
             max_reroutes: 16,
             kill_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(10),
             max_testaments_per_session: 100,
             max_testament_bytes: 256 << 10,
             max_history_bytes: 16 << 20,

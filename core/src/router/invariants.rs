@@ -69,7 +69,8 @@ impl Router {
         assert_eq!(self.joining.len(), joining, "peers that have not joined");
         assert_eq!(self.calls.len(), calls, "calls of callers");
         assert_eq!(self.calls.len() - self.stats.calls_waiting, invocations, "calls with callees, or in line");
-        let timed_calls = self.calls.iter().filter(|(_, call)| call.deadline.is_some()).count();
+        let timed_calls =
+            self.calls.iter().map(|(_, call)| call.deadline.iter().chain(&call.stalled).count()).sum::<usize>();
         assert_eq!(self.timers.len(), deadlines + timed_calls, "deadlines");
 
         assert!(self.meta_events.is_empty(), "meta events that are not published");
@@ -130,11 +131,13 @@ impl Router {
 
     fn check_calls(&self) {
         let mut busy = BTreeMap::new();
-        let mut kept = BTreeMap::new();
+        let (mut kept, mut stalled) = (BTreeMap::new(), BTreeMap::new());
         for (key, call) in self.calls.iter() {
             let caller = self.session(call.caller).and_then(|caller| caller.calls.get(&call.request));
             assert_eq!(caller, Some(&key), "a call that its caller does not have");
             *kept.entry(call.caller).or_insert(0) += call.kept.as_ref().map_or(0, |kept| kept.bytes);
+            *stalled.entry(call.caller).or_insert(0) += usize::from(call.stalled.is_some());
+            assert_eq!(call.stalled.is_some(), self.is_too_fast(key), "a call that goes on too fast");
             match call.stage {
                 Stage::Unplaced => panic!("a call that is nowhere"),
                 Stage::Waiting { ticket, shard } => {
@@ -154,6 +157,7 @@ impl Router {
         }
         for (key, peer) in self.peers.iter() {
             let Some(session) = peer.session() else { continue };
+            assert_eq!(session.stalled_calls, stalled.get(&key).copied().unwrap_or(0), "stalled calls of a caller");
             assert_eq!(session.kept_call_bytes, kept.get(&key).copied().unwrap_or(0), "bytes kept for a caller");
             for id in sorted_keys(&session.registrations) {
                 let place = session.registrations.get(&id).copied().unwrap_or(u64::MAX);

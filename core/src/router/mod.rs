@@ -145,6 +145,8 @@ pub struct Router {
     outputs: VecDeque<Output>,
     /// What ended sessions have left; published when there are no other outputs.
     testaments_due: VecDeque<testament::Due>,
+    /// Callers that may be read from again; told when all else has been put out, if it is still so then.
+    unstalled: VecDeque<PeerKey>,
     /// Events of the meta API to be published before the input is done with.
     meta_events: VecDeque<MetaEvent>,
     stats: RouterStats,
@@ -172,6 +174,7 @@ impl Router {
             throttle: Throttle::default(),
             outputs: VecDeque::new(),
             testaments_due: VecDeque::new(),
+            unstalled: VecDeque::new(),
             meta_events: VecDeque::new(),
             stats: RouterStats::default(),
             shutting_down: false,
@@ -261,14 +264,18 @@ impl Router {
     pub fn set_congestion(&mut self, now: Instant, peer: PeerKey, level: Congestion) {
         let Some(entry) = self.peers.get_mut(peer) else { return };
         let waited = !entry.wants_input(self.config.limits.max_held_requests);
-        entry.congestion = level;
+        let changed = core::mem::replace(&mut entry.congestion, level) != level;
         if level == Congestion::Hard {
             self.stats.slow_consumers += 1;
             self.end_session(now, peer);
             self.close(peer, CloseReason::SlowConsumer);
-            self.publish_meta_events();
-        } else if waited && self.wants_input(peer) {
+            return self.publish_meta_events();
+        }
+        if waited && self.wants_input(peer) {
             self.outputs.push_back(Output::InputReady(peer));
+        }
+        if changed {
+            self.callee_congestion_changed(now, peer);
         }
     }
 
@@ -316,6 +323,7 @@ impl Router {
                     self.call_overdue(call);
                 }
                 TimerKey::Publisher(peer) => self.release_publisher(peer),
+                TimerKey::Stall(call) => self.stalled_overdue(call),
             }
         }
     }
@@ -354,7 +362,7 @@ impl Router {
 
     /// The next thing to do; `None` when there is nothing until the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.next_output()
+        self.next_output().or_else(|| self.next_unstalled().map(Output::InputReady))
     }
 
     /// When to call [`Router::handle_timeout`].
@@ -395,7 +403,7 @@ impl Router {
                 CallKind::New => call.request,
                 CallKind::Part => {
                     if let Message::Call(part) = message {
-                        self.receive_part(peer, part);
+                        self.receive_part(now, peer, part);
                     }
                     return;
                 }

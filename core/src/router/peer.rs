@@ -108,7 +108,10 @@ impl Peer {
             && self.throttled.is_none()
             && match &self.state {
                 State::AwaitVerdict(..) => false,
-                State::Joined(session) => session.waiting.as_ref().is_none_or(|waiting| waiting.held.len() < max_held),
+                State::Joined(session) => {
+                    session.stalled_calls == 0
+                        && session.waiting.as_ref().is_none_or(|waiting| waiting.held.len() < max_held)
+                }
                 State::AwaitHello | State::AwaitAuthenticate(..) | State::AwaitGoodbye => true,
             }
     }

@@ -39,7 +39,9 @@ pub(crate) struct Session {
     pub(crate) registrations: HashMap<RegistrationId, u64>,
     /// Calls made that have no final answer.
     pub(crate) calls: HashMap<RequestId, CallKey>,
-    /// Bytes of arguments kept for these calls.
+    /// How many of these go on faster than their callees keep up.
+    pub(crate) stalled_calls: usize,
+    /// Bytes kept of these calls.
     pub(crate) kept_call_bytes: usize,
     /// Invocations received that have no final answer.
     pub(crate) invocations: HashMap<RequestId, CallKey>,
@@ -78,6 +80,7 @@ impl Session {
             subscriptions: seed.map(),
             registrations: seed.map(),
             calls: seed.map(),
+            stalled_calls: 0,
             kept_call_bytes: 0,
             invocations: seed.map(),
             testaments: None,

@@ -67,6 +67,8 @@ pub struct RouterStats {
     pub calls_rerouted: u64,
     /// Calls that ended because they, or a callee that was interrupted, took longer than they may.
     pub calls_timed_out: u64,
+    /// Times that a caller was not read from because a callee did not keep up with the parts of its call.
+    pub calls_stalled: u64,
     /// Parts of progressive calls that came after their call had been answered.
     pub late_call_parts: u64,
     /// Subscriptions taken back from their subscribers.

@@ -14,6 +14,8 @@ pub(crate) enum TimerKey {
     Call(CallKey),
     /// The end of the time that a publisher is not read from.
     Publisher(PeerKey),
+    /// The callee of a call that goes on has to catch up.
+    Stall(CallKey),
 }
 
 #[derive(Debug, Default)]

@@ -144,6 +144,7 @@ pub(super) const ROUTER: &[LimitKey<Limits>] = &[
         10..=HOUR,
         "time for a callee to answer an INTERRUPT of mode kill"
     ),
+    millis!(Limits, stall_timeout, "stall_timeout_ms", 10..=HOUR, "time for a callee to keep up with a call in parts"),
 ];
 
 /// `wampd.limits`, the part that the connections keep.

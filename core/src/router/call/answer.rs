@@ -115,6 +115,7 @@ impl Router {
             self.set_call_deadline(now, key);
         }
         self.invoke(key, chosen, asked, tried);
+        self.stall(now, key);
         self.release(realm, id, invoked.place);
     }
 

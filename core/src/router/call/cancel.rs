@@ -32,6 +32,7 @@ impl Router {
             return;
         }
         self.interrupt(key, CancelMode::Kill, error::CANCELED);
+        self.unstall(key);
         let patience = now.after(self.config.limits.kill_timeout);
         let Some(call) = self.calls.get_mut(key) else { return };
         // From now on results are no reason to wait longer.
@@ -81,6 +82,7 @@ impl Router {
     /// Takes a call out of every table. Whoever does this owes the caller the final answer.
     pub(super) fn finish(&mut self, key: CallKey) -> Option<Call> {
         self.leave_line(key);
+        self.unstall(key);
         let call = self.calls.remove(key)?;
         if let Some(caller) = self.peers.get_mut(call.caller).and_then(|peer| peer.session_mut()) {
             caller.calls.remove(&call.request);

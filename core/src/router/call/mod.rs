@@ -8,6 +8,7 @@ mod answer;
 mod cancel;
 mod line;
 mod parts;
+mod stall;
 
 pub(crate) use parts::CallKind;
 
@@ -56,6 +57,8 @@ pub(crate) struct Call {
     timeout: Option<Duration>,
     /// When that is over, or the patience with a callee that was interrupted.
     pub(crate) deadline: Option<Instant>,
+    /// Until when its caller is not read from, because the callee does not keep up.
+    pub(crate) stalled: Option<Instant>,
     /// What is still needed of the CALL.
     pub(crate) kept: Option<Box<Kept>>,
 }
@@ -211,13 +214,17 @@ impl Router {
             progress: false,
             timeout: asked.timeout,
             deadline: None,
+            stalled: None,
             kept: None,
         };
         let choice = if waits_behind { Choice::Line(None) } else { self.choose(realm_key, id, &asked, &[]) };
         match choice {
             Choice::Callee(chosen) => {
-                let call = self.admit(now, call);
+                let (call, goes_on) = (self.admit(now, call), asked.progress);
                 self.invoke(call, chosen, asked, Vec::new());
+                if goes_on {
+                    self.stall(now, call);
+                }
             }
             Choice::Line(shard) => self.wait_in_line(now, call, asked, shard)?,
             Choice::Nowhere => return Err(self.nowhere(&asked.procedure)),

@@ -7,6 +7,7 @@ use super::super::passthru::needed_in_call;
 use super::super::{PeerKey, Router};
 use super::CallKey;
 use crate::message::{self, CancelMode, Features, Invocation, InvocationDetails, Message};
+use crate::time::Instant;
 use crate::uri::error;
 
 /// What a CALL is to the calls before it.
@@ -48,7 +49,7 @@ impl Router {
 
     /// The next part of a call: the callee gets it with what it was told of the first. All options but `progress`, and
     /// those that say what the payload is, are those of the first part.
-    pub(crate) fn continue_call(&mut self, key: PeerKey, part: message::Call) {
+    pub(crate) fn continue_call(&mut self, now: Instant, key: PeerKey, part: message::Call) {
         let begun = self.session(key).and_then(|session| session.calls.get(&part.request)).copied();
         let Some(begun) = begun.filter(|begun| self.goes_on(*begun, &part)) else {
             // It ended while its part was held behind a question.
@@ -75,6 +76,7 @@ impl Router {
             return self.fail_call(begun, error::FEATURE_NOT_SUPPORTED, &text);
         }
         self.send(invoked.callee, Invocation { request: invoked.invocation, registration, details, payload });
+        self.stall(now, begun);
     }
 }
 
