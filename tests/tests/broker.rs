@@ -4,7 +4,7 @@ use core::time::Duration;
 use wampd_core::client::{ClientConfig, ClientEvent};
 use wampd_core::id::{PublicationId, RequestId, SubscriptionId};
 use wampd_core::message::{Audience, EventDetails, Payload, PublishOptions, SubscribeOptions};
-use wampd_core::router::{CloseReason, Congestion, Limits, RouterConfig};
+use wampd_core::router::{CloseReason, Congestion, Limits, RealmConfig, RouterConfig};
 use wampd_core::uri::{MatchPolicy, Uri, error};
 use wampd_core::value::Value;
 use wampd_tests::answerer::{REALM, everybody};
@@ -214,6 +214,27 @@ fn an_audience_can_be_chosen() {
         let options = PublishOptions { audience: Some(Box::new(audience.clone())), ..PublishOptions::default() };
         publish(&mut sim, publisher, topic("x"), options, 1);
         assert_eq!(receivers(&mut sim), expected, "{audience:?}");
+    }
+}
+
+/// Ids of subscriptions are those of a realm: a session of another realm can hold one of the same number.
+#[test]
+fn an_audience_never_reaches_into_another_realm() {
+    let mut config = open_realm();
+    let other = Uri::from("realm2");
+    config.realms.push(RealmConfig::new(other.clone(), config.realms[0].roles.clone()));
+    let mut sim = Sim::new(1, config, Duration::ZERO, everybody(ANYTHING));
+    let [publisher, a, b] = [0; 3].map(|_| sim.client(ClientConfig::anonymous(REALM), WIRE));
+    let stranger = sim.client(ClientConfig { realm: Some(other), ..ClientConfig::anonymous(REALM) }, WIRE);
+    sim.events();
+    let ids = [a, b, stranger].map(|id| subscribe(&mut sim, id, topic("x"), MatchPolicy::Exact));
+    assert_eq!(ids, [ids[0]; 3], "the same number in both realms");
+    // Fewer in the list than subscribers, and as many.
+    let [ours, foreign] = [a, stranger].map(|id| sim.session(id).session);
+    for (eligible, expected) in [(vec![foreign], vec![]), (vec![ours, foreign], vec![a])] {
+        let audience = Some(Box::new(Audience { eligible: Some(eligible), ..Audience::default() }));
+        publish(&mut sim, publisher, topic("x"), PublishOptions { audience, ..PublishOptions::default() }, 1);
+        assert_eq!(receivers(&mut sim), expected);
     }
 }
 

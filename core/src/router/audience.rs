@@ -22,14 +22,7 @@ pub(crate) struct Filter<'a> {
 }
 
 impl Filter<'_> {
-    /// Those of the candidates that are admitted, in the order given.
-    pub(crate) fn select(&self, candidates: impl ExactSizeIterator<Item = PeerKey>) -> Vec<PeerKey> {
-        let mut selected = Vec::with_capacity(candidates.len());
-        self.select_into(&mut selected, candidates);
-        selected
-    }
-
-    /// As [`Filter::select`], behind those selected before.
+    /// Appends those of the candidates that are admitted, in the order given.
     pub(crate) fn select_into(&self, selected: &mut Vec<PeerKey>, candidates: impl Iterator<Item = PeerKey>) {
         let candidates = candidates.filter(|&peer| Some(peer) != self.excluded);
         if self.audience.is_none() && self.needed == Features::NONE {
@@ -43,20 +36,20 @@ impl Filter<'_> {
         }));
     }
 
-    /// The sessions of the list of eligible ones that hold the subscription, in the order of their places, if going
-    /// through that list is cheaper than through `subscribers`: one receiver among many costs no scan.
-    pub(crate) fn eligible(&self, subscription: SubscriptionId, subscribers: usize) -> Option<Vec<PeerKey>> {
+    /// The sessions of the list of eligible ones that hold a subscription of this id, with their places, in their order;
+    /// if going through that list is cheaper than through `subscribers`: one receiver among many costs no scan.
+    ///
+    /// Ids and places are those of a realm: sessions of other realms can be among them.
+    pub(crate) fn eligible(&self, subscription: SubscriptionId, subscribers: usize) -> Option<Vec<(u64, PeerKey)>> {
         let list = self.audience?.eligible.as_ref().filter(|list| list.len() < subscribers)?;
-        let mut found: Vec<(u64, PeerKey)> = list
-            .iter()
-            .filter_map(|id| {
-                let &peer = self.sessions.get(id)?;
-                let &place = self.peers.get(peer)?.session()?.subscriptions.get(&subscription)?;
-                Some((place, peer))
-            })
-            .collect();
+        let place = |id| {
+            let &peer = self.sessions.get(id)?;
+            let &place = self.peers.get(peer)?.session()?.subscriptions.get(&subscription)?;
+            Some((place, peer))
+        };
+        let mut found: Vec<_> = list.iter().filter_map(place).collect();
         found.sort_unstable();
-        Some(found.into_iter().map(|(_, peer)| peer).collect())
+        Some(found)
     }
 }
 

@@ -97,18 +97,18 @@ impl Subscribers {
     /// The receivers of an event.
     pub(crate) fn select(&self, filter: &Filter<'_>, id: SubscriptionId, rkey: Option<&str>) -> Vec<PeerKey> {
         if let Some(mut candidates) = filter.eligible(id, self.len()) {
-            if let (Some(rkey), Some(shards)) = (rkey, &self.shards) {
-                let node = shards.node_of(rkey);
-                let place = |peer| filter.peers.get(peer)?.session()?.subscriptions.get(&id).copied();
-                candidates.retain(|&peer| place(peer).is_some_and(|place| self.is_at(place, node)));
-            }
-            return filter.select(candidates.into_iter());
+            let node = self.node_of(rkey);
+            candidates.retain(|&(place, peer)| self.receiver_at(place, rkey, node) == Some(peer));
+            let mut selected = Vec::with_capacity(candidates.len());
+            filter.select_into(&mut selected, candidates.into_iter().map(|(_, peer)| peer));
+            return selected;
         }
-        let mut selected = filter.select(self.single.values().copied());
+        let mut selected = Vec::with_capacity(self.single.len());
+        filter.select_into(&mut selected, self.single.values().copied());
         if let Some(shards) = &self.shards {
             match rkey {
-                Some(rkey) => {
-                    let members = shards.node_of(rkey).into_iter().flat_map(|node| node.members.values());
+                Some(_) => {
+                    let members = self.node_of(rkey).into_iter().flat_map(|node| node.members.values());
                     filter.select_into(&mut selected, members.copied());
                 }
                 None => {
@@ -122,14 +122,25 @@ impl Subscribers {
 
     /// Whether the subscriber at a place would receive an event with this resource key.
     pub(crate) fn reaches(&self, place: u64, rkey: Option<&str>) -> bool {
-        match (rkey, &self.shards) {
-            (Some(rkey), Some(shards)) => self.is_at(place, shards.node_of(rkey)),
-            _ => true,
-        }
+        self.receiver_at(place, rkey, self.node_of(rkey)).is_some()
     }
 
-    fn is_at(&self, place: u64, node: Option<&Node>) -> bool {
-        self.single.contains_key(&place) || node.is_some_and(|node| node.members.contains_key(&place))
+    /// The node that an event with this resource key is for.
+    fn node_of(&self, rkey: Option<&str>) -> Option<&Node> {
+        self.shards.as_ref()?.node_of(rkey?)
+    }
+
+    /// The subscriber at a place, if it would receive an event with this resource key, which is for this node.
+    fn receiver_at(&self, place: u64, rkey: Option<&str>, node: Option<&Node>) -> Option<PeerKey> {
+        let single = self.single.get(&place);
+        let member = || match rkey {
+            Some(_) => node?.members.get(&place),
+            None => {
+                let shards = self.shards.as_ref()?;
+                shards.nodes.get(shards.places.get(&place)?)?.members.get(&place)
+            }
+        };
+        single.or_else(member).copied()
     }
 
     /// # Panics
