@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wampd_core::codec::{DecodeLimits, Format, decode, encode};
 use wampd_core::message::Message;
 use wampd_core::time::Instant;
+use wampd_tests::meta::PROCEDURES;
 use wampd_tests::ops::{Kind, Op};
 use wampd_tests::rng::Pcg;
 use wampd_wire::{Client, RawSocketOptions, Subprotocol, UpgradeRequest};
@@ -161,6 +162,9 @@ fn router_ops() -> Named {
     const ANY: u8 = 0;
     const ABLE: u8 = 0x20;
     const ASKED: u8 = 4;
+    // Places in the list of procedures of the meta API.
+    let place = |name| PROCEDURES.iter().position(|procedure| *procedure == name).expect("a procedure") as u8;
+    let [add_testament, get_events] = ["wamp.session.add_testament", "wamp.subscription.get_events"].map(place);
     let script = |choice: u8, ops: &[(Kind, u8, u8, u8)]| {
         let ops = ops.iter().flat_map(|&(kind, who, what, how)| Op::new(kind, who, what, how).bytes());
         [choice].into_iter().chain(ops).collect::<Vec<u8>>()
@@ -285,6 +289,44 @@ fn router_ops() -> Named {
                     (Meta, 0, 0, 0),
                     (Meta, 0, 3, 9),
                     (Cut, 1, 0, 0),
+                ],
+            ),
+        ),
+        (
+            "passthru",
+            with(1, &[(Register, 1, 0, 0), (Call, 1, 0x80, 0), (Yield, 1, 0, 0), (Call, 1, 0xc0, 0), (Yield, 1, 0, 0)]),
+        ),
+        (
+            "throttled",
+            with(
+                5,
+                &[(Subscribe, 0, 0, 0), (Congest, 0, 0, 1), (Publish, 1, 0, 1), (Publish, 1, 0, 1), (Wait, 0, 0, 7)],
+            ),
+        ),
+        (
+            "history",
+            script(
+                1,
+                &[
+                    (Join, 0, 0, 6),
+                    (Publish, 0, 0, 1),
+                    (Publish, 0, 1, 1),
+                    (Subscribe, 0, 4, 1),
+                    (Subscribe, 0, 0, 0),
+                    (Meta, 0, get_events, 3),
+                ],
+            ),
+        ),
+        (
+            "testament",
+            script(
+                1,
+                &[
+                    (Join, 0, 0, 6),
+                    (Join, 1, 0, ABLE),
+                    (Subscribe, 1, 0, 0),
+                    (Meta, 0, add_testament, 7),
+                    (Cut, 0, 0, 0),
                 ],
             ),
         ),

@@ -11,13 +11,14 @@ use crate::driver::{Driver, Input, Seen, Slot};
 use crate::handshake::sign;
 use crate::meta::PROCEDURES;
 use crate::rng::Pcg;
+use bytes::Bytes;
 use core::time::Duration;
 use std::collections::VecDeque;
 use wampd_core::id::{RegistrationId, RequestId, SubscriptionId};
 use wampd_core::message::*;
 use wampd_core::router::{
-    ActionVerdict, Allow, AuthRequest, Congestion, DecisionId, ForceReregister, Limits, Permissions, RequestIdCheck,
-    RoleConfig, RouterConfig, RouterStats, Rule,
+    ActionVerdict, Allow, AuthRequest, Congestion, DecisionId, EventHistory, ForceReregister, Limits, Permissions,
+    RequestIdCheck, RoleConfig, RouterConfig, RouterStats, Rule,
 };
 use wampd_core::uri::{MatchPolicy, Uri, close, error};
 use wampd_core::value::{Dict, Value};
@@ -132,7 +133,8 @@ impl Op {
     }
 }
 
-/// A configuration: bit 0 strict request ids, bit 1 limits so narrow that they are reached, the rest is the seed.
+/// A configuration: bit 0 strict request ids, bit 1 limits so narrow that they are reached, bit 2 publishers that wait
+/// for slow subscribers; the rest, with bit 2, is the seed.
 pub fn config(choice: u8) -> RouterConfig {
     let mut config = founding_realm();
     for realm in &mut config.realms {
@@ -142,6 +144,9 @@ pub fn config(choice: u8) -> RouterConfig {
         let permissions = Permissions::new(vec![rule(""), rule("wamp.")]).expect("no rule contradicts another");
         realm.roles.push(RoleConfig { trustlevel: Some(3), ..RoleConfig::new(ADMIN, permissions) });
         realm.force_reregister = ForceReregister::Anybody;
+        let history = |uri: &'static str, matching, limit| EventHistory { uri: Uri::from(uri), matching, limit };
+        realm.event_history = vec![history("com.a", MatchPolicy::Exact, 2), history("com.", MatchPolicy::Prefix, 3)];
+        realm.throttle_publishers = (choice & 4 != 0).then_some(Duration::from_millis(300));
         realm.request_ids = if choice & 1 == 0 { RequestIdCheck::Warn } else { RequestIdCheck::Strict };
     }
     if choice & 2 != 0 {
@@ -163,6 +168,8 @@ pub fn config(choice: u8) -> RouterConfig {
             max_retained_replies: 1,
             max_queued_calls: 1,
             max_reroutes: 1,
+            max_testaments_per_session: 1,
+            max_history_reply: 1,
             ..config.limits
         };
     }
@@ -383,8 +390,10 @@ impl<'a> Play<'a> {
             }
             Kind::Publish => {
                 let rkey = (more & 2 != 0).then(|| format!("key{}", more & 12));
-                let options = PublishOptions { retain: more & 1 != 0, rkey, ..self.publish_options(op.how) };
-                Publish { request, options, topic: uri, payload: numbered(slot, number) }.into()
+                let (pass_thru, payload) = passed_thru(more, numbered(slot, number));
+                let retain = more & 1 != 0;
+                let options = PublishOptions { retain, rkey, pass_thru, ..self.publish_options(op.how) };
+                Publish { request, options, topic: uri, payload }.into()
             }
             Kind::Register => Register { request, options: register_options(op.how, more), procedure: uri }.into(),
             Kind::Unregister => {
@@ -395,13 +404,9 @@ impl<'a> Play<'a> {
             Kind::Call => {
                 // Now and then the id of a call in flight.
                 let request = if op.how == 0xfe { nth(calls(session), op.what).unwrap_or(request) } else { request };
-                Call {
-                    request,
-                    options: call_options(op.how, more, number),
-                    procedure: uri,
-                    payload: numbered(0, number),
-                }
-                .into()
+                let (pass_thru, payload) = passed_thru(more, numbered(0, number));
+                let options = CallOptions { pass_thru, ..call_options(op.how, more, number) };
+                Call { request, options, procedure: uri, payload }.into()
             }
             Kind::Continue => {
                 let Some((request, procedure)) = nth(self.parts.iter(), op.what) else { return };
@@ -439,14 +444,16 @@ impl<'a> Play<'a> {
         let someone = nth(sessions.into_iter(), how >> 3).unwrap_or(Value::Null);
         let registration = nth(session.registrations.iter(), how >> 3).map_or(Value::Null, |id| id.get().into());
         let subscription = nth(session.subscriptions.iter(), how >> 3).map_or(Value::Null, |id| id.get().into());
-        match how % 8 {
+        let uri = Value::from(URIS[usize::from(how >> 3) % URIS.len()]);
+        match how % 9 {
             0 => Payload::empty(),
             1 => Payload::from_args([someone]),
             2 => Payload::from_args([registration]),
             3 => Payload::from_args([subscription]),
             4 => Payload::from_args([registration, someone]),
             5 => Payload::from_args([subscription, someone]),
-            6 => Payload::from_args([Value::from(URIS[usize::from(how >> 3) % URIS.len()])]),
+            6 => Payload::from_args([uri]),
+            7 => Payload::from_args([uri, Value::List(Vec::new()), Value::Dict(Dict::new())]),
             _ => Payload::from_args([Value::from(format!("peer{}", how >> 6))]),
         }
     }
@@ -460,13 +467,16 @@ impl<'a> Play<'a> {
         }
         let request = open.as_ref().map_or(RequestId::FIRST, |(request, _)| *request);
         let payload = open.as_ref().map_or_else(Payload::empty, |(_, open)| open.payload.clone());
+        // What is not a list of arguments says so; and now and then arguments do.
+        let opaque = payload.as_opaque().map(|_| opaque());
+        let pass_thru = opaque.or_else(|| (op.how & 0x1c == 0x1c).then(scheme)).map(Box::new);
         let message = if op.kind == Kind::Yield {
             // Progress that nobody asked for must not reach the caller.
-            let options = YieldOptions { progress: op.how & 3 == 1, ..YieldOptions::default() };
+            let options = YieldOptions { progress: op.how & 3 == 1, pass_thru };
             Yield { request, options, payload }.into()
         } else {
             let error = if op.how & 1 == 0 { Uri::from("com.error") } else { error::UNAVAILABLE };
-            Message::from(Error { request_type: RequestType::Invocation, request, pass_thru: None, error, payload })
+            Message::from(Error { request_type: RequestType::Invocation, request, pass_thru, error, payload })
         };
         self.say(slot, message);
     }
@@ -541,7 +551,8 @@ impl<'a> Play<'a> {
         }
         let stats = self.driver.router.stats();
         assert_eq!((stats.peers, stats.joining, stats.sessions, stats.undecided), (0, 0, 0, 0), "{stats:?}");
-        assert_eq!((stats.subscriptions, stats.registrations, stats.calls_in_flight, stats.timers), (0, 0, 0, 0));
+        // Those that keep a history stay.
+        assert_eq!((stats.subscriptions, stats.registrations, stats.calls_in_flight, stats.timers), (2, 0, 0, 0));
     }
 
     fn is_at_rest(&self) -> bool {
@@ -561,6 +572,23 @@ fn nth<T>(items: impl Iterator<Item = T> + Clone, what: u8) -> Option<T> {
 fn calls(session: &Session) -> impl Iterator<Item = RequestId> + Clone {
     let calls = session.asked.iter().filter(|(_, asked)| matches!(asked, Asked::Call { .. }));
     calls.map(|(request, _)| *request)
+}
+
+fn scheme() -> PassThru {
+    PassThru { ppt_scheme: Some("x_custom".to_owned()), ..PassThru::default() }
+}
+
+fn opaque() -> PassThru {
+    PassThru { enc_algo: Some("cryptobox".to_owned()), ..PassThru::default() }
+}
+
+/// Options and payload of payload passthru mode, of payload transparency, or of neither.
+fn passed_thru(more: u8, payload: Payload) -> (Option<Box<PassThru>>, Payload) {
+    match more {
+        8 | 9 => (Some(Box::new(scheme())), payload),
+        12 => (Some(Box::new(opaque())), Payload::opaque(Bytes::from_static(b"opaque"))),
+        _ => (None, payload),
+    }
 }
 
 fn role(how: u8) -> &'static str {

@@ -79,8 +79,8 @@ const RARE: &[Kind] = {
 pub fn modelled(seed: u64) -> Vec<u8> {
     let mut rng = Pcg::new(seed);
     let mut byte = |bound: usize| rng.index(bound) as u8;
-    // Narrow limits (bit 1) are not modelled.
-    let mut data = vec![byte(256) & !2];
+    // Narrow limits (bit 1) and publishers that wait (bit 2) are not modelled.
+    let mut data = vec![byte(256) & !6];
     for slot in 0..SLOTS as u8 {
         data.extend(Op::new(Kind::Join, slot, 0, byte(255)).bytes());
     }
@@ -93,8 +93,10 @@ pub fn modelled(seed: u64) -> Vec<u8> {
         let more = if kind == Kind::Register { byte(2) << 6 } else { 0 };
         let how = match kind {
             // Not re-routing, and no verdicts that are kept.
-            Kind::Error => byte(256) & !1,
+            Kind::Error => byte(240) & !5,
             Kind::DecideAction => byte(240) & !8,
+            // No payload passthru mode.
+            Kind::Yield => byte(240) & !4,
             Kind::Decide => byte(240),
             Kind::Congest => [0, 0, 1, 1, 2][usize::from(byte(5))],
             // Time goes by slowly.
