@@ -79,6 +79,8 @@ def main():
                     if js and chromium:
                         page_cases(js, chromium, scenario, report)
                 python_cases(python, environment, report)
+                with Node.crossbar(wampd, folder / "crossbar", python) as crossbar:
+                    crossbar_cases(python, crossbar, report)
                 report.case("shutdown", lambda: shutdown(python, interop, environment))
             report.case("the scenario's node stops cleanly", scenario.stop)
             report.case("the suite's node stops cleanly", interop.stop)
@@ -134,6 +136,55 @@ def scenario_cases(python, node, report):
         "component, wrong secret", "component", "client1", "wrong", ws,
         expect=component(bad("client1", "wrong")), status=1,
     )  # fmt: skip
+
+
+def crossbar_cases(python, node, report):
+    """A folder of Crossbar.io as it stands: its Python authenticator and, as a component of the router, its backend."""
+    ws = node.url("ws")
+
+    def client(user, secret, expect, status):
+        def case():
+            result = execute([python, "scenario_client.py", user, ws], {"MYSECRET": secret})
+            transcript(result.stdout, expect)
+            check(result.returncode == status, "exit status {}: {}".format(result.returncode, result.stderr))
+
+        report.case("Crossbar.io folder: {} with {}".format(user, secret), case)
+
+    def logged(*parts):
+        deadline = time.monotonic() + READY_TIMEOUT
+        for part in parts:
+            while part not in node.log():
+                check(time.monotonic() < deadline, "{!r} is not in the log:\n{}".format(part, tail(node.log())))
+                time.sleep(0.02)
+
+    report.case("Crossbar.io folder: the backend is ready", lambda: logged("Backend ready"))
+    client("client1", "secret123", good("client1", "secret123", serializer="cbor.batched"), 0)
+    client("client1", "wrongpassword", bad("client1", "wrongpassword"), 1)
+    client("joe", "secret2", good("joe", "secret2"), 0)
+    client("peter", "secret1", good("peter", "secret1", salted=True), 0)
+    client("hans", "123456", good("hans", "123456", authid="ID09125"), 0)
+    client("nobody", "x", unknown("nobody", "x"), 1)
+    report.case(
+        "Crossbar.io folder: what the processes wrote",
+        lambda: logged(
+            "an authenticator for the role frontend",
+            "who is client1 in realm1?",
+            "joined as backend by backend.Backend",
+            "subscription to com.example.topic2 failed: wamp.error.not_authorized",
+            "event on com.example.topic1: hello",
+            "event on com.foobar.topic1: hello",
+        ),
+    )
+    report.case("Crossbar.io folder: the node stops cleanly", node.stop)
+
+    def ended():
+        for line in node.log().splitlines():
+            if "process started" in line:
+                pid = re.search("pid=([0-9]+)", line).group(1)
+                check(not Path("/proc", pid).exists(), "process {} is still there".format(pid))
+        secrets(node)
+
+    report.case("Crossbar.io folder: no process is left, and no secret in the log", ended)
 
 
 def python_cases(python, environment, report):
@@ -296,15 +347,20 @@ def transcript(out, patterns):
 class Node:
     """A wampd with a configuration folder of its own."""
 
-    def __init__(self, name, wampd, folder, config):
+    def __init__(self, name, wampd, folder, config, where=("--config", "config.json"), path=None):
+        """`where` is the option that names the configuration; `path` is looked in for programs first."""
         self.name = name
         self.folder = folder
         self.addresses = assign(config, folder)
-        (folder / "config.json").write_text(json.dumps(config, indent=2))
+        option, file = where[0], folder / where[1]
+        (file if option == "--config" else file / "config.json").write_text(json.dumps(config, indent=2))
         self.output = folder / "wampd.log"
+        environment = {**os.environ, "PATH": os.pathsep.join(filter(None, [path, os.environ.get("PATH")]))}
         with self.output.open("w") as log:
-            command = [str(wampd), "start", "--config", str(folder / "config.json")]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+            self.process = subprocess.Popen(
+                [str(wampd), "start", option, str(file)], env=environment, cwd=folder,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
 
     @classmethod
     def scenario(cls, wampd, folder):
@@ -317,6 +373,14 @@ class Node:
         transports.append({"type": "rawsocket", "endpoint": {"type": "tcp"}, "auth": auth})
         config["wampd"] = {"limits": {"max_failed_logins_per_address": 1000, "max_failed_logins_per_authid": 1000}}
         return cls("the scenario's node", wampd, folder, config)
+
+    @classmethod
+    def crossbar(cls, wampd, folder, python):
+        """A folder of Crossbar.io as it is, but for the port; python3 is the one that has Autobahn."""
+        shutil.copytree(HERE / "crossbar", folder)
+        config = json.loads((folder / ".crossbar/config.json").read_text())
+        where = ("--cbdir", ".crossbar")
+        return cls("the Crossbar.io node", wampd, folder, config, where, str(Path(python).parent))
 
     @classmethod
     def interop(cls, wampd, folder):

@@ -205,32 +205,53 @@ class Component:
     def __init__(self, channel, request):
         self.channel = channel
         self.request = request
+        self.status = 1
 
     def run(self):
         session_class = load(self.request["component"])
-        if uses_twisted():
-            from autobahn.twisted.wamp import ApplicationRunner
+        from autobahn.wamp.types import ComponentConfig
 
-            loop = TwistedLoop()
-        else:
-            from autobahn.asyncio.wamp import ApplicationRunner
+        self.loop = TwistedLoop() if uses_twisted() else AsyncioLoop()
+        config = ComponentConfig(self.request["realm"], self.request["extra"])
 
-            loop = AsyncioLoop()
-        threading.Thread(target=self.wait, args=(loop,), daemon=True).start()
-        runner = ApplicationRunner(self.request["url"], self.request["realm"], extra=self.request["extra"])
-
-        def make(config):
+        def create():
             session = session_class(config)
-            session.on("disconnect", lambda *_, **__: loop.from_thread(loop.stop))
+            session.on("leave", self.left)
+            session.on("disconnect", lambda *_, **__: self.loop.from_thread(self.loop.stop))
             return session
 
-        runner.run(make)
-        print("the session has ended")
+        threading.Thread(target=self.wait, daemon=True).start()
+        self.loop.from_thread(self.loop.start, self.connect, (create,), self.connected)
+        self.loop.run()
+        sys.exit(self.status)
 
-    def wait(self, loop):
+    def connect(self, create):
+        path = self.request["socket"]
+        if isinstance(self.loop, TwistedLoop):
+            from autobahn.twisted.rawsocket import WampRawSocketClientFactory
+            from twisted.internet.endpoints import UNIXClientEndpoint
+
+            return UNIXClientEndpoint(self.loop.reactor, path).connect(WampRawSocketClientFactory(create))
+        import txaio
+        from autobahn.asyncio.rawsocket import WampRawSocketClientFactory
+
+        txaio.config.loop = self.loop.loop
+        return self.loop.loop.create_unix_connection(WampRawSocketClientFactory(create), path)
+
+    def connected(self, _, error):
+        if error is not None:
+            traceback.print_exception(type(error), error, error.__traceback__)
+            self.loop.stop()
+
+    def left(self, session, details):
+        """A component that leaves of its own will has ended well."""
+        if details.reason == "wamp.close.normal":
+            self.status = 0
+
+    def wait(self):
         while self.channel.receive() is not None:
             pass
-        leave(loop)
+        leave(self.loop)
 
 
 def leave(loop):

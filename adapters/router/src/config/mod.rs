@@ -26,6 +26,7 @@ mod transport;
 mod tree;
 mod web;
 mod websocket;
+mod workers;
 mod yaml;
 
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use transport::TransportConfig;
 pub use tree::Position;
 pub use web::{PathService, Route, Routes, StaticConfig};
 pub use websocket::WebSocketConfig;
+pub use workers::{ComponentConfig, GuestConfig};
 
 use crate::script::read_script;
 use reader::{Context, Item};

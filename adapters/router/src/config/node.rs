@@ -8,6 +8,7 @@ use super::reader::{Context, Item, Section};
 use super::realm;
 use super::transport::{self, TransportConfig};
 use super::tree::Kind;
+use super::workers::{self, ComponentConfig, GuestConfig};
 use crate::process::{HostLimits, HostedFunction};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +32,10 @@ pub struct NodeConfig {
     pub transports: Vec<TransportConfig>,
     /// Limits of connections: `wampd.limits` too.
     pub limits: NodeLimits,
+    /// `components` of the router and container workers.
+    pub components: Vec<ComponentConfig>,
+    /// The guest workers.
+    pub guests: Vec<GuestConfig>,
     /// Functions in other languages: each gets a process.
     pub functions: Vec<Arc<HostedFunction>>,
     /// Limits of those processes: `wampd.host_limits`.
@@ -45,7 +50,7 @@ pub(super) fn read(cx: &mut Context<'_>, root: &Item<'_>) -> Option<NodeConfig> 
     let mut node = NodeConfig::default();
     wampd(cx, &mut section, &mut node);
     if let Some(item) = section.require(cx, "workers", "add a list with one worker of type router") {
-        workers(cx, &item, &mut node);
+        read_workers(cx, &item, &mut node);
     }
     section.finish(cx);
     node.functions = core::mem::take(&mut cx.functions);
@@ -101,7 +106,7 @@ fn wampd(cx: &mut Context<'_>, section: &mut Section<'_>, node: &mut NodeConfig)
     wampd.finish(cx);
 }
 
-fn workers(cx: &mut Context<'_>, item: &Item<'_>, node: &mut NodeConfig) {
+fn read_workers(cx: &mut Context<'_>, item: &Item<'_>, node: &mut NodeConfig) {
     let workers = item.list(cx).unwrap_or_default();
     if workers.is_empty() && matches!(item.node.kind, Kind::List(_)) {
         cx.error(&item.place, "there is no worker", "add one of type router");
@@ -119,6 +124,8 @@ fn workers(cx: &mut Context<'_>, item: &Item<'_>, node: &mut NodeConfig) {
                 }
                 router(cx, section, node);
             }
+            Some("container") => node.components.extend(workers::container(cx, section)),
+            Some("guest") => node.guests.extend(workers::guest(cx, section)),
             Some(other) => cx.error(&kind.place, format!("workers of type {other} are not supported"), instead(other)),
             None => {}
         }
@@ -128,11 +135,10 @@ fn workers(cx: &mut Context<'_>, item: &Item<'_>, node: &mut NodeConfig) {
 /// What to do instead of a worker of another type.
 fn instead(kind: &str) -> &'static str {
     match kind {
-        "container" | "guest" => "run the program on its own and let it connect as a client",
         "proxy" => "let the router worker listen itself: move the transports there",
         "hostmonitor" => "use a monitoring agent of the system",
         "websocket-testee" => "use a transport of type websocket",
-        _ => "the only type is router",
+        _ => "router, container or guest",
     }
 }
 
@@ -140,7 +146,7 @@ fn router(cx: &mut Context<'_>, mut section: Section<'_>, node: &mut NodeConfig)
     section.get("id");
     let before = cx.python.clone();
     python::options(cx, &mut section);
-    components(cx, &mut section);
+    node.components.extend(workers::components(cx, &mut section));
     section.refuse(
         cx,
         &[
@@ -167,12 +173,4 @@ fn router(cx: &mut Context<'_>, mut section: Section<'_>, node: &mut NodeConfig)
     }
     cx.python = before;
     section.finish(cx);
-}
-
-fn components(cx: &mut Context<'_>, section: &mut Section<'_>) {
-    let Some(item) = section.get("components") else { return };
-    for component in item.list(cx).unwrap_or_default() {
-        let hint = "run it as a program of its own that connects as a client, with a user that has its role";
-        cx.error(&component.place, "components inside the router are not supported", hint);
-    }
 }

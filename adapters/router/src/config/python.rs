@@ -1,7 +1,7 @@
 //! What runs in processes of its own: Python, and programs in other languages.
 
 use super::reader::{Context, Item, Section};
-use crate::process::{FunctionKind, HostedFunction, Inherit, PYTHON_BOOT, PYTHON_HOST, Program};
+use crate::process::{FunctionKind, HostedFunction, Inherit, PYTHON_BOOT, Program, python_input};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(super) struct Python {
     /// `options.pythonpath` of the worker, the folder of the configuration, and the node's if that is `.crossbar`.
     path: Vec<PathBuf>,
     /// Where it runs: the folder of the configuration, as with Crossbar.io.
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// `options.env` of the worker.
     inherit: Inherit,
     variables: BTreeMap<String, String>,
@@ -35,18 +35,18 @@ impl Python {
     }
 
     /// A program with the environment of the worker.
-    fn program(&self, executable: PathBuf, arguments: Vec<String>) -> Program {
+    pub(super) fn program(&self, executable: PathBuf, arguments: Vec<String>) -> Program {
         let (folder, inherit, variables) = (self.folder.clone(), self.inherit.clone(), self.variables.clone());
         Program { executable, arguments, folder, inherit, variables }
     }
 
     /// The interpreter with the program that runs functions and components.
-    fn host(&self) -> Program {
+    pub(super) fn host(&self) -> Program {
         // Output is to be in the log when it is written.
         self.program(self.interpreter.clone(), vec!["-u".to_owned(), "-c".to_owned(), PYTHON_BOOT.to_owned()])
     }
 
-    fn path(&self) -> Vec<String> {
+    pub(super) fn path(&self) -> Vec<String> {
         self.path.iter().map(|folder| folder.to_string_lossy().into_owned()).collect()
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn interpreter(cx: &mut Context<'_>, section: &mut Section<'_>) {
 }
 
 /// A name is looked for in the path; what has a slash is a file, and relative ones start at the folder of the configuration.
-fn executable(cx: &Context<'_>, name: &str) -> PathBuf {
+pub(super) fn executable(cx: &Context<'_>, name: &str) -> PathBuf {
     if name.contains('/') { cx.python.folder.join(name) } else { name.into() }
 }
 
@@ -88,7 +88,7 @@ pub(super) fn options(cx: &mut Context<'_>, worker: &mut Section<'_>) {
 }
 
 /// `env`: `{"inherit": true | false | ["NAME"], "vars": {"NAME": "value"}}`.
-fn environment(cx: &mut Context<'_>, options: &mut Section<'_>) {
+pub(super) fn environment(cx: &mut Context<'_>, options: &mut Section<'_>) {
     let Some(mut env) = options.get("env").and_then(|item| item.map(cx)) else { return };
     if let Some(item) = env.get("inherit") {
         cx.python.inherit = match &item.node.kind {
@@ -128,8 +128,7 @@ pub(super) fn function(
         let hint = "there is no controller: what the function gets has no members";
         cx.warn(&item.place, "the function may look for what is not there", hint);
     }
-    let mut input = boot();
-    input.extend(request(cx, kind, Some(&name), config, controller.is_some()));
+    let input = python_input(&request(cx, kind, Some(&name), config, controller.is_some()));
     Some(hosted(cx, HostedFunction::new(name, cx.python.host(), input)))
 }
 
@@ -149,7 +148,7 @@ pub(super) fn command(
         return None;
     };
     let program = cx.python.program(executable(cx, first), arguments.to_vec());
-    let input = request(cx, kind, create.as_deref(), config, controller);
+    let input = format!("{}\n", request(cx, kind, create.as_deref(), config, controller)).into_bytes();
     Some(hosted(cx, HostedFunction::new(first.clone(), program, input)))
 }
 
@@ -163,20 +162,19 @@ fn hosted(cx: &mut Context<'_>, function: HostedFunction) -> Arc<HostedFunction>
     function
 }
 
-/// What an interpreter reads first.
-fn boot() -> Vec<u8> {
-    let mut line = json!(PYTHON_HOST).to_string().into_bytes();
-    line.push(b'\n');
-    line
-}
-
 /// The request that makes a function.
-fn request(cx: &Context<'_>, kind: FunctionKind, create: Option<&str>, config: Dict, controller: bool) -> Vec<u8> {
+fn request(
+    cx: &Context<'_>,
+    kind: FunctionKind,
+    create: Option<&str>,
+    config: Dict,
+    controller: bool,
+) -> serde_json::Value {
     let kind = match kind {
         FunctionKind::Authenticator => "authenticator",
         FunctionKind::Authorizer => "authorizer",
     };
-    let request = json!({
+    json!({
         "id": 0,
         "protocol": 1,
         "kind": kind,
@@ -184,14 +182,11 @@ fn request(cx: &Context<'_>, kind: FunctionKind, create: Option<&str>, config: D
         "config": crate::process::to_json(&config.into()),
         "controller": controller,
         "path": cx.python.path(),
-    });
-    let mut line = request.to_string().into_bytes();
-    line.push(b'\n');
-    line
+    })
 }
 
 /// Whether a name has a module: identifiers with dots between them.
-fn is_dotted(name: &str) -> bool {
+pub(super) fn is_dotted(name: &str) -> bool {
     let identifier = |part: &str| {
         part.chars().all(|c| c.is_alphanumeric() || c == '_') && !part.is_empty() && !part.starts_with(char::is_numeric)
     };

@@ -45,7 +45,7 @@ pub(super) struct NodeHost {
     pub(super) services: Services<Asked>,
     demo: Option<Backend>,
     pub(super) observer: Observer,
-    pub(super) processes: Processes,
+    pub(super) processes: Option<Processes>,
     pub(super) log: Arc<Log>,
 }
 
@@ -87,7 +87,7 @@ impl NodeHost {
             services: Services::new(limits.max_waiting_decisions),
             demo: None,
             observer: Observer::default(),
-            processes: Processes::default(),
+            processes: None,
             log,
         })
     }
@@ -259,7 +259,7 @@ impl Host for NodeHost {
 
     fn observe(&mut self, fact: &Observation<'_>) {
         if matches!(fact, Observation::ShuttingDown) {
-            self.processes.settle();
+            self.processes.iter().for_each(Processes::settle);
         }
         self.observer.observe(&self.log, fact);
     }

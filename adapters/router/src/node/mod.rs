@@ -10,16 +10,18 @@ mod observe;
 mod processes;
 mod services;
 
-use crate::config::{AuthConfig, Endpoint as ConfigEndpoint, NodeConfig, PathService, StaticConfig};
+use crate::config::{
+    AnonymousPrincipal, AuthConfig, Endpoint as ConfigEndpoint, NodeConfig, PathService, Provider, Routes, StaticConfig,
+};
 use crate::log::Log;
 use certificates::{CertificateError, Certificates, Reloader};
 use core::fmt;
 use host::NodeHost;
-use processes::Processes;
+use processes::{PrivateSockets, Processes};
 use std::io;
 use std::sync::Arc;
 use wampd_mio::{BindError, Endpoint, ListenerConfig, ListenerId, Server, ServerConfig, ServerHandle};
-use wampd_wire::UpgradeOptions;
+use wampd_wire::{RawSocketOptions, ServerOptions, UpgradeOptions};
 
 /// A node whose listeners are open.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Node {
     host: NodeHost,
     certificates: Certificates,
     log: Arc<Log>,
+    /// How many of the listeners are transports; the others are private ones of components.
+    public: usize,
 }
 
 /// Why a node could not be started.
@@ -110,6 +114,18 @@ impl Node {
                 tag: rawsocket,
             });
         }
+        let public = listeners.len();
+        let sockets = PrivateSockets::new(config.components.len()).map_err(StartError::System)?;
+        for (component, path) in config.components.iter().zip(sockets.paths()) {
+            let (role, authid) = (component.role.clone(), Some(component.name.clone()));
+            let anonymous = Some(Provider::Static(AnonymousPrincipal { role, authid }));
+            let (endpoint, backlog) = (Endpoint::Unix { path, mode: Some(0o600) }, ListenerConfig::BACKLOG);
+            let transport =
+                ServerOptions { http: None, rawsocket: Some(RawSocketOptions::default()), ..Default::default() };
+            let tag = tag(AuthConfig { anonymous, ..AuthConfig::default() });
+            sites.push(Routes::default());
+            listeners.push(ListenerConfig { endpoint, backlog, tls: None, transport: Arc::new(transport), tag });
+        }
         let endpoints: Vec<Endpoint> = listeners.iter().map(|listener| listener.endpoint.clone()).collect();
         let realms = config.router.realms.iter().map(|realm| realm.name.clone()).collect();
         let mut router = config.router;
@@ -121,11 +137,14 @@ impl Node {
                 None => StartError::System(error),
             }
         })?;
-        let processes = Processes::start(&config.functions, config.host_limits, &log).map_err(StartError::System)?;
+        let mut processes = Processes::new(config.host_limits, log.clone());
+        processes.functions(&config.functions).map_err(StartError::System)?;
+        processes.components(config.components, sockets).map_err(StartError::System)?;
+        processes.guests(config.guests).map_err(StartError::System)?;
         let host = NodeHost::new(auths, sites, realms, config.authorizers, &config.limits, log.clone());
         let mut host = host.map_err(StartError::System)?;
-        host.processes = processes;
-        Ok(Self { server, host, certificates, log })
+        host.processes = Some(processes);
+        Ok(Self { server, host, certificates, log, public })
     }
 
     /// Adds what the demo has beyond its configuration: a backend, and the example's page.
@@ -137,7 +156,8 @@ impl Node {
 
     /// Where each transport listens, with the ports that the system chose.
     pub fn endpoints(&self) -> &[Endpoint] {
-        self.server.endpoints()
+        let endpoints = self.server.endpoints();
+        endpoints.get(..self.public).unwrap_or(endpoints)
     }
 
     /// For other threads, to shut the node down.
@@ -155,7 +175,7 @@ impl Node {
     /// # Errors
     /// The system's poll failed, or it has no thread to look at certificates; that is not recoverable.
     pub fn run(self) -> io::Result<()> {
-        let Self { server, mut host, certificates, log } = self;
+        let Self { server, mut host, certificates, log, .. } = self;
         let reloader = certificates.reloader();
         certificates.watch(log)?;
         let ran = server.run(&mut host);

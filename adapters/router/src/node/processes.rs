@@ -1,32 +1,112 @@
 //! The processes of a node. They end with it.
 
+use crate::config::{ComponentConfig, GuestConfig};
 use crate::log::Log;
-use crate::process::{HostLimits, HostedFunction, Supervisor};
+use crate::process::{HostLimits, HostedFunction, Process, Role, Supervisor, python_input, to_json};
+use serde_json::json;
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The processes of a node; dropped, all of them are ended.
-#[derive(Debug, Default)]
-pub(super) struct Processes(Vec<Supervisor>);
+#[derive(Debug)]
+pub(super) struct Processes {
+    supervisors: Vec<Supervisor>,
+    /// Removed when the processes are gone.
+    sockets: Option<PrivateSockets>,
+    limits: HostLimits,
+    log: Arc<Log>,
+}
 
 impl Processes {
-    pub(super) fn start(functions: &[Arc<HostedFunction>], limits: HostLimits, log: &Arc<Log>) -> io::Result<Self> {
-        let mut processes = Self::default();
+    pub(super) const fn new(limits: HostLimits, log: Arc<Log>) -> Self {
+        Self { supervisors: Vec::new(), sockets: None, limits, log }
+    }
+
+    pub(super) fn functions(&mut self, functions: &[Arc<HostedFunction>]) -> io::Result<()> {
         for function in functions {
-            processes.0.push(function.start(limits, log.clone())?);
+            self.supervisors.push(function.start(self.limits, self.log.clone())?);
         }
-        Ok(processes)
+        Ok(())
+    }
+
+    /// Starts components, each to connect to the socket of its number.
+    pub(super) fn components(&mut self, components: Vec<ComponentConfig>, sockets: PrivateSockets) -> io::Result<()> {
+        for (component, socket) in components.into_iter().zip(sockets.paths()) {
+            let request = json!({
+                "id": 0,
+                "protocol": 1,
+                "component": component.class,
+                "realm": component.realm.as_str(),
+                "extra": to_json(&component.extra),
+                "socket": socket.to_string_lossy(),
+                "path": component.path,
+            });
+            let role = Role::Worker { input: Some(python_input(&request)), restart: component.restart };
+            self.start(Process { name: component.name, program: component.program, role })?;
+        }
+        self.sockets = Some(sockets);
+        Ok(())
+    }
+
+    pub(super) fn guests(&mut self, guests: Vec<GuestConfig>) -> io::Result<()> {
+        for GuestConfig { name, program, restart } in guests {
+            self.start(Process { name, program, role: Role::Worker { input: None, restart } })?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, process: Process) -> io::Result<()> {
+        self.supervisors.push(Supervisor::new(process, self.limits, self.log.clone())?);
+        Ok(())
     }
 
     /// The node shuts down: what ends now is not started again.
     pub(super) fn settle(&self) {
-        self.0.iter().for_each(Supervisor::settle);
+        self.supervisors.iter().for_each(Supervisor::settle);
     }
 }
 
 impl Drop for Processes {
     fn drop(&mut self) {
         // All at once: they have the same time to end.
-        self.0.iter().for_each(Supervisor::stop);
+        self.supervisors.iter().for_each(Supervisor::stop);
+        self.supervisors.clear();
+    }
+}
+
+/// Sockets that only this user can connect to, in a folder of their own. Dropped, they are removed.
+#[derive(Debug)]
+pub(super) struct PrivateSockets {
+    folder: Option<PathBuf>,
+    count: usize,
+}
+
+impl PrivateSockets {
+    /// Room for so many; without any there is no folder.
+    pub(super) fn new(count: usize) -> io::Result<Self> {
+        if count == 0 {
+            return Ok(Self { folder: None, count });
+        }
+        let mut name = [0; 16];
+        getrandom::fill(&mut name).map_err(io::Error::other)?;
+        let folder = std::env::temp_dir().join(format!("wampd-{}", data_encoding::HEXLOWER.encode(&name)));
+        // Fails if there is such a folder already: nobody else can have made it.
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self { folder: Some(folder), count })
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = PathBuf> + use<'_> {
+        self.folder.iter().flat_map(|folder| (0..self.count).map(|number| folder.join(format!("{number}.sock"))))
+    }
+}
+
+impl Drop for PrivateSockets {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.folder {
+            let _ = std::fs::remove_dir_all(folder);
+        }
     }
 }

@@ -11,7 +11,7 @@ mod json;
 mod supervisor;
 
 pub use function::{FunctionKind, HostedFunction};
-pub(crate) use supervisor::Supervisor;
+pub(crate) use supervisor::{Process, Role, Supervisor};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,6 +44,11 @@ pub struct Program {
     pub inherit: Inherit,
     /// What its environment has beyond that.
     pub variables: BTreeMap<String, String>,
+}
+
+/// What an interpreter with [`PYTHON_BOOT`] reads first, and then this request.
+pub(crate) fn python_input(request: &serde_json::Value) -> Vec<u8> {
+    format!("{}\n{request}\n", serde_json::Value::from(PYTHON_HOST)).into_bytes()
 }
 
 /// What a process gets of the environment of this one.

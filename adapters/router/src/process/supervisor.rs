@@ -30,7 +30,6 @@ pub(crate) struct Process {
 pub(crate) enum Role {
     /// It answers questions, after it has read this.
     Host { input: Vec<u8> },
-    #[expect(dead_code, reason = "components and guests are to follow")]
     /// It does what it does, after it has read this, if anything.
     Worker { input: Option<Vec<u8>>, restart: Restart },
 }

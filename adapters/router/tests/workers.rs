@@ -1,0 +1,131 @@
+//! Components and guests.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use support::TestNode;
+use support::folder::Folder;
+use wampd_core::client::ClientConfig;
+use wampd_core::uri::Uri;
+use wampd_mio::client::{Client, Options, Url};
+
+/// A node with these workers beside the router, whose components these are.
+fn config(components: &str, workers: &str) -> String {
+    format!(
+        r#"{{"version": 2, "wampd": {{"python": "./python", "host_limits": {{"restart_backoff_ms": 1}}}},
+        "workers": [{{"type": "router", "components": [{components}],
+            "realms": [{{"name": "realm1", "roles": [{{"name": "backend"}}, {{"name": "anonymous"}}]}}],
+            "transports": [{{"type": "rawsocket", "endpoint": {{"type": "tcp", "interface": "127.0.0.1", "port": 0}}}}]
+        }}{workers}]}}"#
+    )
+}
+
+/// Waits until there is something to read in a file.
+fn written(folder: &Folder, name: &str) -> String {
+    loop {
+        let text = folder.read(name);
+        if text.ends_with('\n') {
+            return text;
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn logged(node: &TestNode, part: &str, times: usize) {
+    while node.log().matches(part).count() < times {
+        std::thread::yield_now();
+    }
+}
+
+/// An interpreter that writes down what it is given, then waits for its end.
+fn false_python(folder: &Folder) {
+    let script = "#!/bin/sh\nread -r program; read -r request\necho \"$request\" >> request\nread -r end\n";
+    let file = folder.write("python", script);
+    std::fs::set_permissions(file, PermissionsExt::from_mode(0o700)).expect("executable");
+}
+
+#[test]
+fn a_component_joins_with_its_role_over_a_socket_of_its_own() {
+    let folder = Folder::new();
+    false_python(&folder);
+    let component = r#"{"type": "class", "classname": "a.B", "id": "bee", "realm": "realm1", "role": "backend",
+        "extra": {"n": 1}}"#;
+    let (node, warnings) = folder.load("config.json", &config(component, ""));
+    assert_eq!(warnings, "");
+    let node = TestNode::start(node);
+    let request: serde_json::Value = serde_json::from_str(&written(&folder, "request")).expect("JSON");
+    assert_eq!(
+        (&request["component"], &request["realm"], &request["extra"]["n"]),
+        (&"a.B".into(), &"realm1".into(), &1.into())
+    );
+    assert_eq!(request["path"][0].as_str(), folder.path().to_str());
+    let socket = Path::new(request["socket"].as_str().expect("a path"));
+    let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!((mode(socket), mode(socket.parent().expect("a folder"))), (0o600, 0o700));
+    let url: Url = format!("unix:{}", socket.display()).parse().expect("a URL");
+    let client =
+        Client::connect(&url, &Options::default(), ClientConfig::anonymous(Uri::from("realm1"))).expect("joins");
+    let (authid, role, _, _) = support::who(&client);
+    assert_eq!((authid.as_str(), role.as_str()), ("bee", "backend"));
+    let url: Url = format!("rs://127.0.0.1:{}", node.port(0)).parse().expect("a URL");
+    let other =
+        Client::connect(&url, &Options::default(), ClientConfig::anonymous(Uri::from("realm1"))).expect("joins");
+    assert_eq!(support::who(&other).1, "anonymous", "others join as the transport says");
+    drop(node);
+    assert!(!socket.parent().expect("a folder").exists(), "the sockets are removed");
+}
+
+#[test]
+fn guests_are_started_logged_and_restarted_by_policy() {
+    let folder = Folder::new();
+    false_python(&folder);
+    folder.write("work/here", "");
+    let guest = |id: &str, script: &str, more: &str| {
+        let script = serde_json::to_string(script).expect("JSON");
+        format!(r#", {{"type": "guest", "id": "{id}", "executable": "sh", "arguments": ["-c", {script}]{more}}}"#)
+    };
+    let options = r#", "options": {"workdir": "work", "env": {"inherit": ["PATH"], "vars": {"A": "b"}}}"#;
+    let workers = [
+        guest("place", "ls; echo \"A is $A, HOME is $HOME\"; exit 0", options),
+        guest("failing", "exit 3", ""),
+        guest("eager", "exit 0", r#", "wampd": {"restart": "always"}"#),
+        guest("once", "exit 4", r#", "wampd": {"restart": "never"}"#),
+    ];
+    let container = r#", {"type": "container", "components": [
+        {"type": "class", "classname": "c.D", "realm": "realm1", "role": "backend"}]}"#;
+    let (node, warnings) = folder.load("config.json", &config("", &(workers.concat() + container)));
+    assert_eq!(warnings, "");
+    let node = TestNode::start(node);
+    assert!(written(&folder, "request").contains("\"component\":\"c.D\""));
+    for (part, times) in [
+        ("process output process=place line=here", 1),
+        ("process output process=place line=\"A is b, HOME is\"", 1),
+        ("process ended process=place", 1),
+        ("process started process=failing", 3),
+        ("process started process=eager", 3),
+        ("process ended process=once", 1),
+    ] {
+        logged(&node, part, times);
+    }
+    let log = node.log();
+    let count = |part: &str| log.matches(part).count();
+    assert_eq!((count("process started process=place"), count("process started process=once")), (1, 1), "{log}");
+    assert!(log.contains("exit status: 3") && log.contains("restart_in_ms=1"), "{log}");
+}
+
+#[test]
+fn workers_that_can_not_be_run_are_refused() {
+    for (component, part) in [
+        (r#"{"type": "function"}"#, "the only type is class"),
+        (r#"{"type": "class", "realm": "realm1"}"#, "\"classname\" is missing"),
+        (r#"{"type": "class", "classname": "A", "realm": "realm1"}"#, "names no class in a module"),
+        (r#"{"type": "class", "classname": "a.B"}"#, "\"realm\" is missing"),
+        (r#"{"type": "class", "classname": "a.B", "realm": "realm1", "wampd": {"restart": "x"}}"#, "on-failure"),
+    ] {
+        let folder = Folder::new();
+        let file = folder.write("config.json", &config(component, r#", {"type": "guest"}"#));
+        let report = wampd::config::load(&file).expect_err("refused").to_string();
+        assert!(report.contains(part) && report.contains("\"executable\" is missing"), "{component}: {report}");
+    }
+}
