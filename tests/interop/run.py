@@ -173,6 +173,7 @@ def crossbar_cases(python, node, report):
             "subscription to com.example.topic2 failed: wamp.error.not_authorized",
             "event on com.example.topic1: hello",
             "event on com.foobar.topic1: hello",
+            "hello from greeter.Greeter, who has 5",
         ),
     )
     report.case("Crossbar.io folder: the node stops cleanly", node.stop)

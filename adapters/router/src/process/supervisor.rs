@@ -266,7 +266,8 @@ impl Watch {
         let ended = running.has_ended();
         self.read_errors();
         match self.read_output(now) {
-            Ok(closed) if ended || closed && self.exchange.is_some() => self.end(now, None),
+            // A host that is about to end may take its time.
+            Ok(closed) if ended || closed && self.exchange.is_some() && self.stop_at.is_none() => self.end(now, None),
             Ok(_) => {}
             Err(violation) => self.end(now, Some(violation)),
         }
@@ -302,7 +303,7 @@ impl Watch {
     /// Ends the process, if it has not ended by itself, and those it has started.
     fn end(&mut self, now: Instant, violation: Option<Violation>) {
         let Some(mut running) = self.running.take() else { return };
-        let forced = self.stop_at.is_some() && !running.has_ended();
+        let forced = self.stop_at.is_some_and(|at| at <= now) && !running.has_ended();
         let status = running.kill();
         self.running = Some(running);
         self.read_errors();
