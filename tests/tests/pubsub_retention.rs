@@ -288,6 +288,23 @@ fn a_look_up_is_bounded() {
     }
 }
 
+/// A late subscriber is not sent so much at once that it would be given up as a slow consumer.
+#[test]
+fn bytes_of_a_look_up_are_bounded() {
+    let mut sim = limited(Limits { max_retained_reply_bytes: 3_000, ..Limits::default() });
+    let publisher = join(&mut sim, "paul", ANYTHING);
+    for (n, length) in [(0, 1_000), (1, 1_000), (2, 1_000), (3, 9_000)] {
+        let payload = Payload::from_args([Value::from(n), Value::from("x".repeat(length))]);
+        let topic = Uri::from(format!("com.a{n}"));
+        sim.act(publisher, |client, now| client.publish(now, topic, retain(), payload)).expect("joined");
+        sim.events();
+    }
+    assert_eq!(late(&mut sim, "com.", Prefix), [0, 1]);
+    assert_eq!(sim.router.stats().retained_truncated, 1);
+    assert_eq!(late(&mut sim, "com.a3", Prefix), [3], "one is always sent");
+    assert_eq!(sim.router.stats().retained_truncated, 1);
+}
+
 #[test]
 fn numbers_of_events_count_retained_ones() {
     let mut sim = world(open_realm());

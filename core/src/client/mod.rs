@@ -317,7 +317,7 @@ impl Client {
         role("publisher", self.config.roles.publisher)?;
         let announced = self.config.roles.publisher;
         let router = self.open_session()?.welcome.details.roles.broker;
-        Session::check_payload(announced, router, options.pass_thru.as_deref(), &payload)?;
+        payloads::check(announced, router, options.pass_thru.as_deref(), &payload)?;
         let request = if options.acknowledge {
             self.expect(now, Pending::Publish)?
         } else {
@@ -373,7 +373,7 @@ impl Client {
             return Err(RequestError::FeatureNotAnnounced(parts));
         }
         let (announced, router) = (self.config.roles.caller, self.open_session()?.welcome.details.roles.dealer);
-        Session::check_payload(announced, router, options.pass_thru.as_deref(), &payload)?;
+        payloads::check(announced, router, options.pass_thru.as_deref(), &payload)?;
         let request = self.expect(now, Pending::Call)?;
         if options.progress {
             self.open_session()?.begin_parts(request, procedure.clone(), options.pass_thru.clone());
@@ -424,7 +424,7 @@ impl Client {
         let announced = self.config.roles.callee;
         let session = self.open_session().map_err(|_| AnswerError::UnknownRequest)?;
         let router = session.welcome.details.roles.dealer;
-        Session::check_payload(announced, router, options.pass_thru.as_deref(), &payload)?;
+        payloads::check(announced, router, options.pass_thru.as_deref(), &payload)?;
         session.invocations.answer(invocation, options.progress)?;
         self.send(invocation_result(invocation, options, payload));
         Ok(())
@@ -452,7 +452,7 @@ impl Client {
         let announced = self.config.roles.callee;
         let session = self.open_session().map_err(|_| AnswerError::UnknownRequest)?;
         let router = session.welcome.details.roles.dealer;
-        Session::check_payload(announced, router, pass_thru.as_deref(), &payload)?;
+        payloads::check(announced, router, pass_thru.as_deref(), &payload)?;
         session.invocations.answer(invocation, false)?;
         self.send(message::Error { pass_thru, ..invocation_error(invocation, error, payload) });
         Ok(())

@@ -2,7 +2,6 @@
 //! transparency).
 
 use super::output::{AnswerError, RequestError};
-use super::session::Session;
 use crate::message::{Features, PassThru, Payload, Shape};
 
 /// Why a payload can not be sent.
@@ -30,25 +29,23 @@ impl From<Unfit> for AnswerError {
     }
 }
 
-impl Session {
-    /// Whether a payload with these attributes can be sent in a role for which the client announced `announced`, to a
-    /// router that announced `router` for its part in it.
-    pub(super) fn check_payload(
-        announced: Option<Features>,
-        router: Option<Features>,
-        pass_thru: Option<&PassThru>,
-        payload: &Payload,
-    ) -> Result<(), Unfit> {
-        let opaque = payload.as_opaque().is_some();
-        let named = pass_thru.is_some_and(|pass_thru| pass_thru.enc_algo.is_some());
-        if opaque != named && payload.shape() != Shape::Nothing {
-            return Err(Unfit::Mismatch);
-        }
-        let check = |needed: bool, feature: Features| {
-            let both = [announced, router].iter().all(|has| has.is_some_and(|has| has.contains(feature)));
-            if needed && !both { Err(Unfit::NotAnnounced(feature)) } else { Ok(()) }
-        };
-        check(pass_thru.is_some_and(PassThru::is_passthru), Features::PAYLOAD_PASSTHRU_MODE)?;
-        check(opaque, Features::PAYLOAD_TRANSPARENCY)
+/// Whether a payload with these attributes can be sent in a role for which the client announced `announced`, to a router
+/// that announced `router` for its part in it.
+pub(super) fn check(
+    announced: Option<Features>,
+    router: Option<Features>,
+    pass_thru: Option<&PassThru>,
+    payload: &Payload,
+) -> Result<(), Unfit> {
+    let opaque = payload.as_opaque().is_some();
+    let named = pass_thru.is_some_and(|pass_thru| pass_thru.enc_algo.is_some());
+    if opaque != named && payload.shape() != Shape::Nothing {
+        return Err(Unfit::Mismatch);
     }
+    let check = |needed: bool, feature: Features| {
+        let both = [announced, router].iter().all(|has| has.is_some_and(|has| has.contains(feature)));
+        if needed && !both { Err(Unfit::NotAnnounced(feature)) } else { Ok(()) }
+    };
+    check(pass_thru.is_some_and(PassThru::is_passthru), Features::PAYLOAD_PASSTHRU_MODE)?;
+    check(opaque, Features::PAYLOAD_TRANSPARENCY)
 }

@@ -1,6 +1,7 @@
 use super::config::ClientLimits;
 use super::invocations::{Arrival, Invocations};
 use super::output::{AnswerError, ClientEvent, ClientOutput, ClientStats, RequestError};
+use super::payloads;
 use super::requests::{Answer, Pending, Requests};
 use crate::id::{RegistrationId, RequestId, SubscriptionId};
 use crate::message::{
@@ -121,7 +122,7 @@ impl Session {
     ) -> Result<(Uri, Option<Box<PassThru>>), AnswerError> {
         let router = self.welcome.details.roles.dealer;
         let parts = self.in_parts.get_mut(&call).filter(|parts| !parts.ended).ok_or(AnswerError::UnknownRequest)?;
-        Self::check_payload(announced, router, parts.pass_thru.as_deref(), payload)?;
+        payloads::check(announced, router, parts.pass_thru.as_deref(), payload)?;
         (parts.begun, parts.ended) = (true, last);
         Ok((parts.procedure.clone(), parts.pass_thru.clone()))
     }

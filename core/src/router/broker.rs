@@ -1,17 +1,14 @@
-//! Topics and subscribers (spec: "Subscribing and Unsubscribing", "Pattern-based Subscription", "Event
-//! Retention").
+//! Topics and subscribers (spec: "Subscribing and Unsubscribing", "Pattern-based Subscription", "Subscription
+//! Revocation").
 
-use super::audience::admits;
 use super::config::EventHistory;
 use super::history::History;
 use super::meta::Watched;
-use super::passthru::needed_by_subscriber;
 use super::pattern::PatternMap;
 use super::peer::Peer;
 use super::permission::Action;
-use super::publication::Publication;
 use super::realm::{RealmKey, Role};
-use super::retained::{Retained, RetainedEvent};
+use super::retained::Retained;
 use super::session::{Session, sorted_keys};
 use super::subscribers::Subscribers;
 use super::{Limits, PeerKey, Router};
@@ -19,8 +16,7 @@ use crate::arena::Arena;
 use crate::hash::Seed;
 use crate::id::{SessionId, SubscriptionId};
 use crate::message::{
-    Event, EventDetails, Features, RequestType, Revocation, Subscribe, SubscribeOptions, Subscribed, Unsubscribe,
-    Unsubscribed,
+    Features, RequestType, Revocation, Subscribe, SubscribeOptions, Subscribed, Unsubscribe, Unsubscribed,
 };
 use crate::time::{Instant, UnixTime};
 use crate::uri::{MatchPolicy, Uri, error};
@@ -251,58 +247,6 @@ impl Router {
             if let Some(&place) = session.subscriptions.get(&id) {
                 self.leave_subscription(session.realm, session.id, id, place);
             }
-        }
-    }
-
-    /// Retains a publication for later subscribers, in the place of what it supersedes.
-    pub(crate) fn retain(&mut self, realm: RealmKey, publication: &Publication) {
-        if publication.options.audience.as_ref().is_some_and(|audience| audience.is_nobody()) {
-            return;
-        }
-        let publisher = publication.excluded.and_then(|(peer, _)| self.peers.get(peer)).and_then(Peer::session);
-        let admits_publisher = |old: &RetainedEvent| {
-            publisher.is_some_and(|session| old.audience.as_ref().is_none_or(|audience| admits(audience, session)))
-        };
-        let retained = &mut self.realms.get_mut(realm).broker.retained;
-        let kept = retained.insert(publication, &self.config.limits, admits_publisher);
-        self.stats.retained_evicted += kept.evicted;
-        self.stats.retained_refused += u64::from(kept.refused);
-    }
-
-    /// Sends the retained events of a subscription to one that has just subscribed: of each topic the most recent one
-    /// that it would have received.
-    fn send_retained(&mut self, key: PeerKey, id: SubscriptionId) {
-        let Some(session) = self.peers.get(key).and_then(Peer::session) else { return };
-        let Some(&place) = session.subscriptions.get(&id) else { return };
-        let Broker { subscriptions, retained, .. } = &self.realms.get(session.realm).broker;
-        let Some(Subscription { uri, matching, subscribers, .. }) = subscriptions.get(id) else { return };
-        let admitted = |event: &RetainedEvent| {
-            event.excluded != Some(session.id)
-                && event.audience.as_ref().is_none_or(|audience| admits(audience, session))
-                && subscribers.reaches(place, event.rkey.as_deref())
-                && session.subscriber_has(needed_by_subscriber(&event.payload))
-        };
-        let found = retained.find(uri.as_str(), *matching, &self.config.limits, admitted);
-        self.stats.retained_truncated += u64::from(found.truncated);
-        self.stats.events += found.events.len() as u64;
-        let events: Vec<Event> = found
-            .events
-            .into_iter()
-            .map(|(topic, event)| Event {
-                subscription: id,
-                publication: event.publication,
-                details: EventDetails {
-                    publisher: event.publisher.clone(),
-                    topic: (*matching != MatchPolicy::Exact).then(|| topic.clone()),
-                    trustlevel: event.trustlevel,
-                    retained: true,
-                    pass_thru: event.pass_thru.clone(),
-                },
-                payload: event.payload.clone(),
-            })
-            .collect();
-        for event in events {
-            self.send(key, event);
         }
     }
 }

@@ -203,6 +203,11 @@ pub struct Limits {
     pub max_retained_per_topic: usize,
     /// Retained events sent for one SUBSCRIBE with a pattern. Default 1,000.
     pub max_retained_replies: usize,
+    /// Bytes of retained events sent for one SUBSCRIBE with a pattern, as `max_retained_bytes` counts them; one event may
+    /// be larger. It keeps far below what may wait to be written to a peer. Default 2 MiB.
+    pub max_retained_reply_bytes: usize,
+    /// Topics looked at to find the retained events for one SUBSCRIBE with a pattern. Default 10,000.
+    pub max_retained_search: usize,
     /// Testaments of one session, of both scopes together. Default 100.
     pub max_testaments_per_session: usize,
     /// Bytes of the testaments of one session, with what it takes to keep them. Default 256 KiB.
@@ -215,8 +220,6 @@ pub struct Limits {
     /// Bytes of past events in one answer of `wamp.subscription.get_events`, as `max_history_bytes` counts them; one
     /// event may be larger. Default 1 MiB.
     pub max_history_reply_bytes: usize,
-    /// Topics looked at to find the retained events for one SUBSCRIBE with a pattern. Default 10,000.
-    pub max_retained_search: usize,
     /// Calls of one registration that wait until a callee is below its `concurrency`. Default 1,024.
     pub max_queued_calls: usize,
     /// Bytes kept of the calls of one session that wait for a callee, that could be re-routed to another, or of which
@@ -260,6 +263,7 @@ impl Default for Limits {
             max_retained_bytes: 64 << 20,
             max_retained_per_topic: 16,
             max_retained_replies: 1_000,
+            max_retained_reply_bytes: 2 << 20,
             max_retained_search: 10_000,
             max_queued_calls: 1_024,
             max_kept_call_bytes: 8 << 20,

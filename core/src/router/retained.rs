@@ -11,10 +11,16 @@
 //! Topics are kept in the order of their bytes. A prefix is then one range, and a wildcard pattern is answered by
 //! jumping from one possible match to the next: what lies under a component that does not match is never visited.
 
+use super::audience::admits;
+use super::broker::{Broker, Subscription};
 use super::config::Limits;
+use super::passthru::needed_by_subscriber;
+use super::peer::Peer;
 use super::publication::Publication;
-use crate::id::{PublicationId, SessionId};
-use crate::message::{Audience, Disclosed, PassThru, Payload};
+use super::realm::RealmKey;
+use super::{PeerKey, Router};
+use crate::id::{PublicationId, SessionId, SubscriptionId};
+use crate::message::{Audience, Disclosed, Event, EventDetails, PassThru, Payload};
 use crate::uri::{MatchPolicy, Uri};
 use core::ops::Bound;
 use std::collections::BTreeMap;
@@ -164,7 +170,8 @@ impl Retained {
     }
 
     /// The most recent event of each topic that matches and that `admits` its receiver: at most
-    /// [`Limits::max_retained_replies`] of them, of the topics that come first in the order of their bytes.
+    /// [`Limits::max_retained_replies`] and [`Limits::max_retained_reply_bytes`] of them, of the topics that come first
+    /// in the order of their bytes.
     pub(crate) fn find(
         &self,
         pattern: &str,
@@ -176,6 +183,7 @@ impl Retained {
             topics: &self.topics,
             steps: limits.max_retained_search,
             room: limits.max_retained_replies,
+            bytes: limits.max_retained_reply_bytes,
             truncated: false,
             events: Vec::new(),
             admits,
@@ -229,6 +237,8 @@ struct Search<'a, F> {
     steps: usize,
     /// So many more events may be found.
     room: usize,
+    /// So many more bytes of them.
+    bytes: usize,
     truncated: bool,
     events: Vec<(&'a Uri, &'a RetainedEvent)>,
     admits: F,
@@ -301,16 +311,14 @@ impl<'a, F: Fn(&RetainedEvent) -> bool> Search<'a, F> {
 
     fn take(&mut self, (uri, topic): (&'a Uri, &'a Topic)) {
         let Some(event) = topic.events.iter().rev().find(|event| (self.admits)(event)) else { return };
-        match self.room.checked_sub(1) {
-            None => {
-                self.truncated = true;
-                self.steps = 0;
-            }
-            Some(room) => {
-                self.room = room;
-                self.events.push((uri, event));
-            }
+        if self.room == 0 || (event.bytes > self.bytes && !self.events.is_empty()) {
+            self.truncated = true;
+            self.steps = 0;
+            return;
         }
+        self.room -= 1;
+        self.bytes = self.bytes.saturating_sub(event.bytes);
+        self.events.push((uri, event));
     }
 
     fn step(&mut self) -> bool {
@@ -322,6 +330,60 @@ impl<'a, F: Fn(&RetainedEvent) -> bool> Search<'a, F> {
             }
         }
         false
+    }
+}
+
+impl Router {
+    /// Retains a publication for later subscribers, in the place of what it supersedes.
+    pub(crate) fn retain(&mut self, realm: RealmKey, publication: &Publication) {
+        if publication.options.audience.as_ref().is_some_and(|audience| audience.is_nobody()) {
+            return;
+        }
+        let publisher = publication.excluded.and_then(|(peer, _)| self.peers.get(peer)).and_then(Peer::session);
+        let admits_publisher = |old: &RetainedEvent| {
+            publisher.is_some_and(|session| old.audience.as_ref().is_none_or(|audience| admits(audience, session)))
+        };
+        let retained = &mut self.realms.get_mut(realm).broker.retained;
+        let kept = retained.insert(publication, &self.config.limits, admits_publisher);
+        self.stats.retained_evicted += kept.evicted;
+        self.stats.retained_refused += u64::from(kept.refused);
+    }
+
+    /// Sends the retained events of a subscription to one that has just subscribed: of each topic the most recent one
+    /// that it would have received.
+    pub(crate) fn send_retained(&mut self, key: PeerKey, id: SubscriptionId) {
+        let Some(session) = self.peers.get(key).and_then(Peer::session) else { return };
+        let Some(&place) = session.subscriptions.get(&id) else { return };
+        let Broker { subscriptions, retained, .. } = &self.realms.get(session.realm).broker;
+        let Some(Subscription { uri, matching, subscribers, .. }) = subscriptions.get(id) else { return };
+        let admitted = |event: &RetainedEvent| {
+            event.excluded != Some(session.id)
+                && event.audience.as_ref().is_none_or(|audience| admits(audience, session))
+                && subscribers.reaches(place, event.rkey.as_deref())
+                && session.subscriber_has(needed_by_subscriber(&event.payload))
+        };
+        let found = retained.find(uri.as_str(), *matching, &self.config.limits, admitted);
+        self.stats.retained_truncated += u64::from(found.truncated);
+        self.stats.events += found.events.len() as u64;
+        let events: Vec<Event> = found
+            .events
+            .into_iter()
+            .map(|(topic, event)| Event {
+                subscription: id,
+                publication: event.publication,
+                details: EventDetails {
+                    publisher: event.publisher.clone(),
+                    topic: (*matching != MatchPolicy::Exact).then(|| topic.clone()),
+                    trustlevel: event.trustlevel,
+                    retained: true,
+                    pass_thru: event.pass_thru.clone(),
+                },
+                payload: event.payload.clone(),
+            })
+            .collect();
+        for event in events {
+            self.send(key, event);
+        }
     }
 }
 
