@@ -20,7 +20,7 @@ fn world(throttle: Option<Duration>, subscribers: usize) -> (Sim, EndId, Vec<End
     let mut config: RouterConfig = open_realm();
     config.realms[0].throttle_publishers = throttle;
     let mut sim = Sim::new(1, config, Duration::ZERO, everybody(ANYTHING));
-    let join = |sim: &mut Sim| sim.client(ClientConfig::anonymous(Uri::from(REALM)), Wire::Messages);
+    let join = |sim: &mut Sim| sim.client(ClientConfig::anonymous(REALM), Wire::Messages);
     let publisher = join(&mut sim);
     let subscribers: Vec<EndId> = (0..subscribers).map(|_| join(&mut sim)).collect();
     sim.events();

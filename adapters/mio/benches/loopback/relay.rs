@@ -83,8 +83,14 @@ pub(crate) fn run() {
                 _ => forward.push((None, frame.to_vec())),
             }),
         });
+        for id in closed {
+            held.remove(&id);
+            joins.remove(&id);
+            subscribers.retain(|&subscriber| subscriber != id);
+        }
         for (to, frame) in forward.drain(..) {
             match to {
+                Some(id) if !sockets.is_open(id) => {}
                 Some(id) => {
                     sockets.out(id).extend_from_slice(&frame);
                     if joins.get(&id) == Some(&STEPS.len()) {
@@ -95,10 +101,6 @@ pub(crate) fn run() {
                 }
                 None => subscribers.iter().for_each(|&id| sockets.out(id).extend_from_slice(&frame)),
             }
-        }
-        for id in closed {
-            held.remove(&id);
-            subscribers.retain(|&subscriber| subscriber != id);
         }
     }
 }

@@ -76,6 +76,10 @@ impl Sockets {
         id
     }
 
+    pub(crate) fn is_open(&self, id: usize) -> bool {
+        self.sockets.contains_key(&id)
+    }
+
     /// Where to append what is to be sent with the next [`turn`](Self::turn).
     pub(crate) fn out(&mut self, id: usize) -> &mut Vec<u8> {
         let socket = self.sockets.get_mut(&id).expect("an open socket");
@@ -99,7 +103,8 @@ impl Sockets {
             match socket.stream.write(&socket.out[socket.written..]) {
                 Ok(len) => socket.written += len,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => panic!("{error}"),
+                // The other end is gone; reading shows that.
+                Err(_) => break,
             }
         }
         socket.out.clear();
@@ -129,7 +134,8 @@ impl Sockets {
             self.flush(id);
             while let Some(socket) = self.sockets.get_mut(&id) {
                 match socket.stream.read(&mut self.buffer) {
-                    Ok(0) => {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Ok(0) | Err(_) => {
                         self.sockets.remove(&id);
                         show(id, Happened::Closed);
                     }
@@ -139,8 +145,6 @@ impl Sockets {
                             break;
                         }
                     }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => panic!("{error}"),
                 }
             }
         }
