@@ -53,8 +53,14 @@ pub(crate) enum Accepted {
     Exhausted(io::Error),
 }
 
-/// A listening socket that does not block. An address that a server has just left is taken over.
-fn listen(domain: Domain, address: &SockAddr, backlog: u32) -> io::Result<OwnedFd> {
+/// A listening socket that does not block. An address that a server has just left is taken over. Nobody can connect before
+/// `prepare` is done.
+fn listen(
+    domain: Domain,
+    address: &SockAddr,
+    backlog: u32,
+    prepare: impl FnOnce() -> io::Result<()>,
+) -> io::Result<OwnedFd> {
     let socket = socket2::Socket::new(domain, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     if domain != Domain::UNIX {
@@ -63,6 +69,7 @@ fn listen(domain: Domain, address: &SockAddr, backlog: u32) -> io::Result<OwnedF
         let _ = socket.set_tcp_nodelay(true);
     }
     socket.bind(address)?;
+    prepare()?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket.into())
 }
@@ -72,18 +79,19 @@ impl Listener {
         let ListenerConfig { endpoint, backlog, tls, transport, tag } = config;
         let (mut socket, endpoint) = match endpoint {
             Endpoint::Tcp(address) => {
-                let socket =
-                    TcpListener::from_std(listen(Domain::for_address(address), &address.into(), backlog)?.into());
+                let socket = listen(Domain::for_address(address), &address.into(), backlog, || Ok(()))?;
+                let socket = TcpListener::from_std(socket.into());
                 let endpoint = Endpoint::Tcp(socket.local_addr()?);
                 (Socket::Tcp(socket), endpoint)
             }
             Endpoint::Unix { path, mode } => {
                 remove_stale_socket(&path)?;
-                let socket = UnixListener::from_std(listen(Domain::UNIX, &SockAddr::unix(&path)?, backlog)?.into());
-                if let Some(mode) = mode {
-                    fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
-                }
-                (Socket::Unix(socket), Endpoint::Unix { path, mode })
+                let protect = || match mode {
+                    Some(mode) => fs::set_permissions(&path, fs::Permissions::from_mode(mode)),
+                    None => Ok(()),
+                };
+                let socket = listen(Domain::UNIX, &SockAddr::unix(&path)?, backlog, protect)?;
+                (Socket::Unix(UnixListener::from_std(socket.into())), Endpoint::Unix { path, mode })
             }
         };
         match &mut socket {
