@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wampd_core::{
     client::ClientEvent,
     router::{
@@ -143,6 +144,12 @@ impl Host for TestHost {
     }
 }
 
+/// Takes as many file descriptors as the system lets a process have: both ends of all connections are in this one.
+fn allow_files() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("no more than the maximum");
+}
+
 /// What a server holds and has counted, after its last turn.
 pub type Counters = (ServerStats, RouterStats);
 
@@ -161,6 +168,7 @@ impl TestServer {
 
     /// Starts a server; `prepare` is given it before its first turn.
     pub fn start_with(config: ServerConfig, behaviour: Behaviour, prepare: impl FnOnce(&mut Server)) -> Self {
+        allow_files();
         let mut server = Server::bind(config).expect("bind");
         prepare(&mut server);
         let (handle, endpoints) = (server.handle(), server.endpoints().to_vec());
