@@ -288,6 +288,31 @@ fn a_look_up_is_bounded() {
     }
 }
 
+/// What a look-up costs depends on what matches, not on how many topics there are.
+#[test]
+fn a_look_up_is_no_scan() {
+    let mut sim = limited(Limits { max_retained_search: 3, ..Limits::default() });
+    let publisher = join(&mut sim, "paul", ANYTHING);
+    for n in 0..5_000u64 {
+        let topic = Uri::from(format!("com.s{n}.{}", if n % 2 == 0 { "x" } else { "y" }));
+        sim.act(publisher, |client, now| client.publish(now, topic, retain(), Payload::from_args([n.into()])))
+            .expect("joined");
+    }
+    sim.settle(1_000_000, |_, _, _| ());
+    for (pattern, matching, expected) in [
+        ("com.s4711", Prefix, vec![4711]),
+        ("com.s4711.", Prefix, vec![4711]),
+        ("com.s4711.", Wildcard, vec![4711]),
+        ("com.s4711.z", Wildcard, vec![]),
+        ("org.", Prefix, vec![]),
+        ("org..x", Wildcard, vec![]),
+        ("com.s4711..", Wildcard, vec![]),
+    ] {
+        assert_eq!(late(&mut sim, pattern, matching), expected, "{pattern}");
+        assert_eq!(sim.router.stats().retained_truncated, 0, "{pattern}");
+    }
+}
+
 /// A late subscriber is not sent so much at once that it would be given up as a slow consumer.
 #[test]
 fn bytes_of_a_look_up_are_bounded() {
