@@ -298,6 +298,8 @@ pub mod close {
 
     /// The peer leaves; Autobahn's and Crossbar.io's default (`wamp.close.normal`).
     pub const NORMAL: Uri = Uri::from_static("wamp.close.normal");
+    /// The client wants not to be known any more: what lets it in again, as a cookie does, is forgotten (Crossbar.io).
+    pub const LOGOUT: Uri = Uri::from_static("wamp.close.logout");
     /// Reply to a GOODBYE (`wamp.close.goodbye_and_out`).
     pub const GOODBYE_AND_OUT: Uri = Uri::from_static("wamp.close.goodbye_and_out");
     /// The router shuts down (`wamp.close.system_shutdown`).

@@ -63,7 +63,7 @@ impl Host for Program {
     }
 
     fn http(&mut self, _: ListenerId, _: &PeerAddress, _: &HttpRequest) -> HttpAction {
-        HttpAction::WebSocket { options: Arc::clone(&self.upgrade), tag: 0 }
+        HttpAction::websocket(Arc::clone(&self.upgrade), 0)
     }
 }
 

@@ -297,6 +297,7 @@ fn joined(holder: Holder, welcome: &Welcome) -> Observation<'_> {
         authrole: details.authrole.as_deref().unwrap_or_default(),
         authmethod: details.authmethod.as_deref().unwrap_or_default(),
         authprovider: details.authprovider.as_deref().unwrap_or_default(),
+        authextra: details.authextra.as_ref(),
     }
 }
 

@@ -6,7 +6,11 @@ use std::{
 };
 
 use mio::Waker;
-use wampd_core::router::{ActionVerdict, AuthVerdict, DecisionId};
+use wampd_core::{
+    id::SessionId,
+    router::{ActionVerdict, AuthVerdict, DecisionId},
+    uri::Uri,
+};
 
 use crate::host::Verdict;
 
@@ -22,6 +26,7 @@ pub struct ServerHandle {
 /// What another thread wants.
 pub(crate) enum Command {
     Decide(DecisionId, Box<Verdict>),
+    Kill(SessionId, Uri, &'static str),
     ShutDown,
     Stop,
 }
@@ -42,6 +47,11 @@ impl ServerHandle {
     /// An answer that comes too late has no effect.
     pub fn decide_action(&self, id: DecisionId, verdict: ActionVerdict) {
         self.send(Command::Decide(id, Verdict::Action(verdict).into()));
+    }
+
+    /// Ends a session: GOODBYE with this reason and message. One that is gone is not missed.
+    pub fn kill(&self, session: SessionId, reason: Uri, message: &'static str) {
+        self.send(Command::Kill(session, reason, message));
     }
 
     /// Shuts the server down in good order: no new connections, GOODBYE to every session, then the end, at the latest after

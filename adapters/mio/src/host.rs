@@ -9,6 +9,7 @@ use wampd_core::{
     router::{ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, CloseReason, DecisionId},
     time::Instant,
     uri::Uri,
+    value::Dict,
 };
 use wampd_wire::{Encoding, HttpRequest, TransportError, UpgradeOptions};
 
@@ -94,6 +95,13 @@ pub(crate) enum Verdict {
     Action(ActionVerdict),
 }
 
+impl HttpAction {
+    /// A WebSocket without further headers and details.
+    pub fn websocket(options: Arc<UpgradeOptions>, tag: u64) -> Self {
+        Self::WebSocket { options, tag, headers: Vec::new(), details: Dict::new() }
+    }
+}
+
 /// The answer to an HTTP request.
 #[derive(Clone, Debug)]
 pub enum HttpAction {
@@ -103,6 +111,10 @@ pub enum HttpAction {
         options: Arc<UpgradeOptions>,
         /// What [`AuthRequest::tag`] will be, e.g. which path this is.
         tag: u64,
+        /// Further headers of the response, e.g. `Set-Cookie`. One that is not valid HTTP is left out.
+        headers: Vec<(String, String)>,
+        /// Added to [`AuthRequest::transport`].
+        details: Dict,
     },
     /// A plain response, after which the connection is closed.
     Respond(Response),
@@ -190,6 +202,8 @@ pub enum Observation<'a> {
         connection: ConnectionId,
         /// Serializer and framing.
         encoding: Encoding,
+        /// What is known of it: [`AuthRequest::transport`].
+        transport: &'a Dict,
     },
     /// A plain HTTP request was answered, or a WebSocket refused.
     Responded {
@@ -216,6 +230,8 @@ pub enum Observation<'a> {
         authmethod: &'a str,
         /// By what.
         authprovider: &'a str,
+        /// What WELCOME tells it beside.
+        authextra: Option<&'a Dict>,
     },
     /// A peer was sent ABORT: it was not let in, or its session was broken off.
     Aborted {

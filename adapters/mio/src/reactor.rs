@@ -357,6 +357,10 @@ impl Server {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Decide(id, verdict) => self.verdicts.push_back((id, *verdict)),
+                Command::Kill(session, reason, message) => {
+                    self.router.kill(self.now, session, reason, message);
+                    self.drive(host);
+                }
                 Command::ShutDown => self.shut_down(host),
                 Command::Stop => self.ending = Some(self.now),
             }

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use wampd_core::{
     codec::{Format, decode},
     router::{LinkInfo, Overloaded},
+    value::Dict,
 };
 use wampd_wire::{CloseCode, Encoding, Framing, HttpRequest, HttpResponse, Incoming, RawSocketRefusal, UpgradeOptions};
 
@@ -19,6 +20,18 @@ use crate::{
 /// Messages and bytes taken from one connection before it is the next one's turn.
 const MESSAGES_PER_ROUND: usize = 64;
 const BYTES_PER_ROUND: usize = 256 << 10;
+
+/// How a request becomes a WebSocket.
+struct Upgrade<'a> {
+    options: &'a UpgradeOptions,
+    tag: u64,
+    headers: &'a [(&'a str, &'a str)],
+    details: Dict,
+}
+
+fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (&**name, &**value)).collect()
+}
 
 /// What is left of a connection's turn.
 struct Budget {
@@ -161,9 +174,17 @@ impl Server {
         let Some(conn) = self.conns.get_mut(token) else { return };
         let connection = conn.id;
         match host.http(conn.listener, &conn.address, request) {
-            HttpAction::WebSocket { options, tag } => self.open_websocket(token, request, &options, tag, host),
+            HttpAction::WebSocket { options, tag, headers, details } => {
+                let headers = borrowed(&headers);
+                self.open_websocket(
+                    token,
+                    request,
+                    Upgrade { options: &options, tag, headers: &headers, details },
+                    host,
+                );
+            }
             HttpAction::Respond(Response { status, content_type, headers, body }) => {
-                let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+                let headers = borrowed(&headers);
                 let response = HttpResponse { status, content_type: &content_type, headers: &headers, body: &body };
                 let with_body = conn.wire.respond_head(&response, &mut self.replies);
                 self.queue_replies(token);
@@ -180,15 +201,15 @@ impl Server {
         &mut self,
         token: usize,
         request: &HttpRequest,
-        options: &UpgradeOptions,
-        tag: u64,
+        upgrade: Upgrade<'_>,
         host: &mut H,
     ) {
+        let Upgrade { options, tag, headers, details } = upgrade;
         let Some(conn) = self.conns.get_mut(token) else { return };
         let connection = conn.id;
-        match conn.wire.accept_websocket(self.now, request, options, &mut self.replies) {
-            Ok(encoding) => match self.attach(token, encoding, tag, Some(request)) {
-                Ok(()) => self.opened(token, encoding, host),
+        match conn.wire.accept_websocket_with(self.now, request, options, headers, &mut self.replies) {
+            Ok(encoding) => match self.attach(token, encoding, tag, Some((request, details))) {
+                Ok(transport) => self.opened(token, encoding, &transport, host),
                 Err(why) => {
                     self.queue_replies(token);
                     let (code, cause) = (CloseCode::TRY_AGAIN_LATER, CloseCause::Refused(why));
@@ -210,10 +231,10 @@ impl Server {
         let attached = self.attach(token, encoding, tag, None);
         let Some(conn) = self.conns.get_mut(token) else { return };
         match attached {
-            Ok(()) => {
+            Ok(transport) => {
                 // There is a handshake to accept: it was asked for just now.
                 let _ = conn.wire.accept_rawsocket(self.now, &mut self.replies);
-                self.opened(token, encoding, host);
+                self.opened(token, encoding, &transport, host);
             }
             Err(why) => {
                 conn.wire.refuse_rawsocket(RawSocketRefusal::ConnectionLimit, &mut self.replies);
@@ -222,18 +243,22 @@ impl Server {
         }
     }
 
-    /// Makes a connection a peer of the router.
+    /// Makes a connection a peer of the router; returns what is known of it.
     fn attach(
         &mut self,
         token: usize,
         encoding: Encoding,
         tag: u64,
-        request: Option<&HttpRequest>,
-    ) -> Result<(), Overloaded> {
-        let Some(conn) = self.conns.get_mut(token) else { return Ok(()) };
+        request: Option<(&HttpRequest, Dict)>,
+    ) -> Result<Arc<Dict>, Overloaded> {
+        let Some(conn) = self.conns.get_mut(token) else { return Ok(Arc::default()) };
+        let (request, further) = request.unzip();
+        let mut transport = transport_details(conn.address, &conn.stream, encoding, request);
+        transport.extend(further.unwrap_or_default());
+        let transport = Arc::new(transport);
         let link = LinkInfo {
             tag,
-            transport: Arc::new(transport_details(conn.address, &conn.stream, encoding, request)),
+            transport: transport.clone(),
             origin: conn.address.origin(),
             channel_binding: conn.stream.channel_binding(),
             privileged: None,
@@ -241,14 +266,14 @@ impl Server {
         let peer = self.router.open(self.now, link)?;
         conn.peer = Some(peer);
         self.set_owner(peer, Owner::Connection(token));
-        Ok(())
+        Ok(transport)
     }
 
     /// The opening handshake is over.
-    fn opened<H: Host + ?Sized>(&mut self, token: usize, encoding: Encoding, host: &mut H) {
+    fn opened<H: Host + ?Sized>(&mut self, token: usize, encoding: Encoding, transport: &Dict, host: &mut H) {
         self.queue_replies(token);
         if let Some(conn) = self.conns.get(token) {
-            host.observe(&Observation::Opened { connection: conn.id, encoding });
+            host.observe(&Observation::Opened { connection: conn.id, encoding, transport });
         }
         self.rearm(token);
         self.drive(host);

@@ -32,7 +32,7 @@ impl Host for Open {
     }
 
     fn http(&mut self, _: ListenerId, _: &PeerAddress, _: &HttpRequest) -> HttpAction {
-        HttpAction::WebSocket { options: Arc::default(), tag: 0 }
+        HttpAction::websocket(Arc::default(), 0)
     }
 }
 

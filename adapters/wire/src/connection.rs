@@ -132,10 +132,25 @@ impl Connection {
         options: &UpgradeOptions,
         out: &mut Vec<u8>,
     ) -> Result<Encoding, HttpError> {
+        self.accept_websocket_with(now, request, options, &[], out)
+    }
+
+    /// As [`Connection::accept_websocket`], with further headers in the response. One that is not valid HTTP is left out.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn accept_websocket_with(
+        &mut self,
+        now: Instant,
+        request: &HttpRequest,
+        options: &UpgradeOptions,
+        headers: &[(&str, &str)],
+        out: &mut Vec<u8>,
+    ) -> Result<Encoding, HttpError> {
         let State::HttpAnswer { head_only, .. } = self.state else {
             return Err(HttpError::UpgradeRequired);
         };
-        match upgrade::accept(request, options, out) {
+        match upgrade::accept(request, options, headers, out) {
             Ok(subprotocol) => {
                 let link = WebSocket::new(ServerRole, subprotocol, Arc::clone(&options.websocket), now);
                 let encoding = link.encoding();

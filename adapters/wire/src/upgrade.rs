@@ -49,10 +49,11 @@ impl Default for UpgradeOptions {
     }
 }
 
-/// Checks an upgrade request and writes the 101 response.
+/// Checks an upgrade request and writes the 101 response, with further headers. One that is not valid HTTP is left out.
 pub(crate) fn accept(
     request: &HttpRequest,
     options: &UpgradeOptions,
+    further: &[(&str, &str)],
     out: &mut Vec<u8>,
 ) -> Result<Subprotocol, HttpError> {
     let headers = request.header_map();
@@ -83,6 +84,9 @@ pub(crate) fn accept(
     push_header(out, "Sec-WebSocket-Accept", &derive_accept_key(key.as_bytes()));
     if let Some(subprotocol) = chosen {
         push_header(out, "Sec-WebSocket-Protocol", subprotocol.token());
+    }
+    for (name, value) in further.iter().filter(|(name, value)| is_valid_header(name, value)) {
+        push_header(out, name, value);
     }
     out.extend_from_slice(b"\r\n");
     Ok(chosen.unwrap_or(Subprotocol::Json))

@@ -155,7 +155,9 @@ impl Router {
     /// GOODBYE from an open session: answered, and the session is over. The transport may be used for another HELLO.
     pub(crate) fn receive_goodbye(&mut self, now: Instant, key: PeerKey, goodbye: &Goodbye) {
         self.end_session(now, key);
-        let reason = if goodbye.reason == close::NORMAL { close::NORMAL } else { close::GOODBYE_AND_OUT };
+        // Autobahn expects its own reason back; who logs out is told that it was understood.
+        let echoed = [close::NORMAL, close::LOGOUT].into_iter().find(|reason| *reason == goodbye.reason);
+        let reason = echoed.unwrap_or(close::GOODBYE_AND_OUT);
         self.send(key, Goodbye { details: Dict::new(), reason });
         self.await_hello(now, key);
     }

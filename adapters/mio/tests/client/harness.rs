@@ -97,10 +97,7 @@ impl Host for Door {
             "/json" => vec![Subprotocol::Json],
             _ => return HttpAction::Respond(Response::text(404, "nothing here\n")),
         };
-        HttpAction::WebSocket {
-            options: Arc::new(UpgradeOptions { subprotocols, ..UpgradeOptions::default() }),
-            tag: 0,
-        }
+        HttpAction::websocket(Arc::new(UpgradeOptions { subprotocols, ..UpgradeOptions::default() }), 0)
     }
 }
 

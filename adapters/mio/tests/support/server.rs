@@ -115,7 +115,7 @@ impl Host for TestHost {
 
     fn http(&mut self, _: ListenerId, _: &PeerAddress, request: &HttpRequest) -> HttpAction {
         match request.path() {
-            "/ws" => HttpAction::WebSocket { options: Arc::clone(&self.upgrade), tag: 7 },
+            "/ws" => HttpAction::websocket(Arc::clone(&self.upgrade), 7),
             "/page" => HttpAction::Respond(Response {
                 status: 200,
                 content_type: "text/plain".to_owned(),

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use wampd_core::auth::cryptosign::{CryptosignRequest, PublicKey, SecretKey};
 use wampd_core::auth::scram::{Dialect, prepare_authid};
-use wampd_core::auth::{ANONYMOUS, CRYPTOSIGN, CraSecret, TICKET, TLS, TicketDigest, WAMPCRA, cra};
+use wampd_core::auth::{ANONYMOUS, COOKIE, CRYPTOSIGN, CraSecret, TICKET, TLS, TicketDigest, WAMPCRA, cra};
 use wampd_core::router::{AuthRequest, AuthStep, AuthVerdict, Challenge, Identity};
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::{Dict, Value};
@@ -28,6 +28,10 @@ pub const DYNAMIC: &str = "dynamic";
 
 /// Users of the configuration that others are made to resemble.
 const MAX_LIKENESSES: usize = 64;
+
+/// The key of a transport's details that names its cookie, as [`CookieId::to_hex`](super::cookie::CookieId::to_hex)
+/// writes it. The cookie itself is nobody's business.
+pub const COOKIE_DETAIL: &str = "http_cbtid";
 
 /// Keys of the state that a ticket challenge keeps for the answer.
 const STATE_EXTRA: &str = "authextra";
@@ -79,10 +83,11 @@ enum Method {
     Scram(Dialect),
     Cryptosign,
     Tls,
+    Cookie,
 }
 
 impl Method {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Anonymous,
         Self::Ticket,
         Self::Cra,
@@ -90,6 +95,7 @@ impl Method {
         Self::Scram(Dialect::Crossbar),
         Self::Cryptosign,
         Self::Tls,
+        Self::Cookie,
     ];
 
     const fn name(self) -> &'static str {
@@ -100,6 +106,7 @@ impl Method {
             Self::Scram(dialect) => dialect.method(),
             Self::Cryptosign => CRYPTOSIGN,
             Self::Tls => TLS,
+            Self::Cookie => COOKIE,
         }
     }
 
@@ -112,6 +119,7 @@ impl Method {
             Self::Scram(Dialect::Crossbar) => auth.scram.is_some(),
             Self::Cryptosign => auth.cryptosign.is_some(),
             Self::Tls => auth.tls.is_some(),
+            Self::Cookie => auth.cookie,
         }
     }
 }
@@ -123,12 +131,16 @@ impl Answerer {
         Self { seed, nobodys_key: SecretKey::from_bytes(&nobody.into()).public() }
     }
 
-    /// What to do about a question of a peer on a transport with this `auth`.
-    pub fn answer(&self, auth: &AuthConfig, request: &AuthRequest) -> Answer {
+    /// What to do about a question of a peer on a transport with this `auth`. `known` is who has logged in with its cookie
+    /// before.
+    pub fn answer(&self, auth: &AuthConfig, request: &AuthRequest, known: Option<Identity>) -> Answer {
+        let known = known.filter(|known| auth.cookie && auth.still_has(known));
         match &request.step {
             AuthStep::Hello { methods, authid, authrole, extra } => {
                 let offered = |name: &String| {
-                    Method::ALL.into_iter().find(|method| method.name() == name && method.is_offered(auth))
+                    let mut methods = Method::ALL.into_iter().filter(|method| method.is_offered(auth));
+                    // A cookie that nobody has logged in with is no way to join: the next method is.
+                    methods.find(|method| method.name() == name && (*method != Method::Cookie || known.is_some()))
                 };
                 // The client's first method that is offered decides; that it fails is no reason to try another.
                 let Some(method) = methods.iter().find_map(offered) else { return no_method(auth) };
@@ -155,6 +167,13 @@ impl Answerer {
                         deny(error::NOT_AUTHORIZED, "client did not send a TLS client certificate")
                     }
                     Method::Tls => hello.ask(request, auth.tls.as_ref(), certified),
+                    Method::Cookie => match known {
+                        Some(known) => {
+                            let authprovider = COOKIE.to_owned();
+                            Answer::Verdict(AuthVerdict::Welcome(Identity { authprovider, ..known }))
+                        }
+                        None => deny(error::AUTHENTICATION_FAILED, "nobody has logged in with this cookie"),
+                    },
                 }
             }
             AuthStep::Response { method, authid, signature, state, .. } if method == TICKET => {
@@ -438,7 +457,9 @@ impl Hello<'_> {
                 let subject = certificate(request).and_then(|certificate| certificate.get("subject")?.as_dict());
                 subject.and_then(|subject| subject.get("cn")?.as_str()).map(str::to_owned)
             }
-            Method::Ticket | Method::Cra | Method::Scram(_) | Method::Cryptosign => self.authid.clone(),
+            Method::Ticket | Method::Cra | Method::Scram(_) | Method::Cryptosign | Method::Cookie => {
+                self.authid.clone()
+            }
         };
         let (method, realm, ticket) = (self.method, request.realm.clone(), ticket.map(Secret::new));
         Pending { method, provider, default_role, realm, authid, ticket }
@@ -466,7 +487,7 @@ impl Pending {
         let identity = Identity { realm, authid, authrole, authmethod, authprovider, authextra: grant.extra };
         let failed = |message| denied(error::AUTHENTICATION_FAILED, message);
         match self.method {
-            Method::Anonymous | Method::Tls => AuthVerdict::Welcome(identity),
+            Method::Anonymous | Method::Tls | Method::Cookie => AuthVerdict::Welcome(identity),
             Method::Ticket => match (grant.ticket, self.ticket) {
                 (Some(wanted), shown) if !shown.as_ref().is_some_and(|shown| wanted.matches(shown.reveal())) => {
                     denied(error::NOT_AUTHORIZED, "ticket in WAMP-Ticket authentication is invalid")

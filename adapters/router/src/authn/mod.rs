@@ -1,6 +1,7 @@
 //! Authenticators: who may join, and with which role.
 
 pub mod answerer;
+pub mod cookie;
 pub mod credentials;
 pub mod function;
 pub mod grant;

@@ -16,13 +16,21 @@ pub struct NodeLimits {
     /// Bytes of the static files that are being sent, or kept to be sent again. A larger file is not served. Default
     /// 64 MiB.
     pub max_file_memory: u64,
+    /// Cookies of one WebSocket service that are remembered; at the limit one that nobody has logged in with makes room,
+    /// or the one that ends first. Default 100,000.
+    pub max_cookies: usize,
     /// Logins and actions that wait for functions, and for procedures in each of their realms. Default 16,384.
     pub max_waiting_decisions: usize,
 }
 
 impl Default for NodeLimits {
     fn default() -> Self {
-        Self { server: ServerLimits::default(), max_file_memory: 64 << 20, max_waiting_decisions: 16_384 }
+        Self {
+            server: ServerLimits::default(),
+            max_file_memory: 64 << 20,
+            max_cookies: 100_000,
+            max_waiting_decisions: 16_384,
+        }
     }
 }
 
@@ -160,6 +168,7 @@ pub(super) const NODE: &[LimitKey<NodeLimits>] = &[
     count!(NodeLimits, server.decode.max_depth, "max_depth", "", 2..=MAX_DEPTH, "nesting of values in a message"),
     count!(NodeLimits, server.decode.max_uri, "max_uri", "bytes", 16..=65_535, "length of any URI in a message"),
     count!(NodeLimits, max_file_memory, "bytes", 0..=1 << 40, "static files being sent, or kept to be sent again"),
+    count!(NodeLimits, max_cookies, "", 16..=MANY, "cookies of one WebSocket service that are remembered"),
     count!(NodeLimits, max_waiting_decisions, "", 1..=MANY, "logins and actions that wait for functions or procedures"),
 ];
 

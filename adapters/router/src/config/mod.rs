@@ -9,6 +9,7 @@
 
 mod auth;
 mod authorizer;
+mod cookie;
 mod endpoint;
 mod json;
 mod limits;
@@ -37,6 +38,7 @@ pub use auth::{
     Provider, ScramUser, TicketPrincipal, TlsPrincipal, TlsPrincipals,
 };
 pub use authorizer::{Authorizer, FunctionAuthz};
+pub use cookie::{CookieConfig, CookieStorage, SameSite};
 pub use endpoint::Endpoint;
 pub use limits::{LimitDoc, NodeLimits, limit_docs};
 pub use node::{Authorizers, NodeConfig};

@@ -426,6 +426,35 @@ fn scram_and_cryptosign_are_checked() {
 }
 
 #[test]
+fn cookies_are_checked() {
+    let found = |service: &str| {
+        let node = node_with(r#"[{"name": "a"}]"#, r#"{"anonymous": {"role": "a"}}"#);
+        let web = format!(
+            r#""transports": [{{"type": "web", "endpoint": {{"type": "tcp", "port": 1}},
+                "paths": {{"ws": {{"type": "websocket", {service}}}}}}}, "#
+        );
+        match read(&node.replacen(r#""transports": ["#, &web, 1), Syntax::Json) {
+            Ok((_, report)) | Err(report) => lines(&report),
+        }
+    };
+    let auth = r#""auth": {"cookie": {}, "anonymous": {"role": "a"}}"#;
+    let origins = r#""options": {"allowed_origins": ["http://localhost"]}"#;
+    assert_eq!(found(&format!(r#""cookie": {{}}, {auth}, {origins}"#)), Vec::<String>::new());
+    for (service, says) in [
+        (auth.to_owned(), "auth.cookie without cookies"),
+        (format!(r#""cookie": {{}}, {auth}"#), "any web page may connect as the user who visits it"),
+        (r#""cookie": {"name": "a b"}"#.to_owned(), "is not the name of a cookie"),
+        (r#""cookie": {"length": 6}"#.to_owned(), "6 is out of range"),
+        (r#""cookie": {"store": {"type": "database", "path": "x"}}"#.to_owned(), "use file"),
+        (r#""cookie": {"store": {"type": "file"}}"#.to_owned(), "the key \"filename\" is missing"),
+        (r#""cookie": {"same_site": "None"}"#.to_owned(), "browsers refuse"),
+    ] {
+        let found = found(&service);
+        assert!(found.iter().any(|line| line.contains(says)), "{service}: {found:#?}");
+    }
+}
+
+#[test]
 fn secrets_that_contradict_themselves() {
     let user = |members: &str| {
         let auth = format!(r#"{{"wampcra": {{"type": "static", "users": {{"u": {{"role": "a", {members}}}}}}}}}"#);

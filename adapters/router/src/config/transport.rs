@@ -99,6 +99,9 @@ fn raw(cx: &mut Context<'_>, mut section: Section<'_>) -> (RawSocketOptions, Aut
     let mut raw = RawSocketOptions::default();
     raw.formats = websocket::formats(cx, &mut section).unwrap_or(raw.formats);
     let auth = auth::read(cx, &mut section);
+    if auth.cookie {
+        cx.error(&section.place, "RawSocket has no cookies", "remove cookie from auth");
+    }
     max_message_size(cx, &mut section, &mut raw.max_message);
     if let Some(mut options) = section.get("options").and_then(|item| item.map(cx)) {
         max_message_size(cx, &mut options, &mut raw.max_message);

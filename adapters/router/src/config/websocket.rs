@@ -1,6 +1,7 @@
 //! WAMP over WebSocket.
 
 use super::auth::{self, AuthConfig};
+use super::cookie::{self, CookieConfig};
 use super::reader::{Context, Place, Section};
 use super::tree::Kind;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub struct WebSocketConfig {
     pub upgrade: Arc<UpgradeOptions>,
     /// `auth`.
     pub auth: AuthConfig,
+    /// `cookie`.
+    pub cookie: Option<CookieConfig>,
 }
 
 /// Most time that a timeout may be set to, in milliseconds.
@@ -41,9 +44,17 @@ pub(super) fn read(cx: &mut Context<'_>, mut section: Section<'_>) -> WebSocketC
         options(cx, section, &mut upgrade);
     }
     section.ignore(cx, &[("url", "clients find the service by host, port and path"), ("debug", "set the log level")]);
-    section.refuse(cx, &[("cookie", "remove it: cookies are not supported"), ("user_agent", "remove it")]);
+    section.refuse(cx, &[("user_agent", "remove it")]);
+    let cookie = section.get("cookie").and_then(|item| cookie::read(cx, &item));
+    if auth.cookie && !section.has("cookie") {
+        cx.error(&section.place, "auth.cookie without cookies", "add \"cookie\": {} beside auth");
+    }
+    if auth.cookie && upgrade.origins == OriginPolicy::default() {
+        let hint = "set options.allowed_origins to the sites whose pages may connect";
+        cx.warn(&section.place, "with cookies any web page may connect as the user who visits it", hint);
+    }
     section.finish(cx);
-    WebSocketConfig { upgrade: Arc::new(upgrade), auth }
+    WebSocketConfig { upgrade: Arc::new(upgrade), auth, cookie }
 }
 
 /// Reads `serializers` of WebSocket and RawSocket.

@@ -2,6 +2,7 @@
 
 use super::Service;
 use super::authorize::AskedAction;
+use super::cookies::Cookies;
 use super::demo::{self, Backend};
 use super::files::{self, Shelf};
 use super::functions::Functions;
@@ -22,7 +23,9 @@ use wampd_core::client::ClientEvent;
 use wampd_core::router::{ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, DecisionId};
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::Value;
-use wampd_mio::{Context, Host, HttpAction, ListenerId, LocalId, Locals, Observation, PeerAddress, Response};
+use wampd_mio::{
+    Context, Host, HttpAction, ListenerId, LocalId, Locals, Observation, PeerAddress, Response, ServerHandle,
+};
 use wampd_wire::HttpRequest;
 
 /// The role of the session that calls an authorizer, and an authenticator if the configuration names none.
@@ -46,6 +49,7 @@ pub(super) struct NodeHost {
     demo: Option<Backend>,
     pub(super) observer: Observer,
     pub(super) processes: Option<Processes>,
+    pub(super) cookies: Option<(Cookies, ServerHandle)>,
     pub(super) log: Arc<Log>,
 }
 
@@ -88,6 +92,7 @@ impl NodeHost {
             demo: None,
             observer: Observer::default(),
             processes: None,
+            cookies: None,
             log,
         })
     }
@@ -225,7 +230,8 @@ impl Host for NodeHost {
     fn authenticate(&mut self, request: &AuthRequest, cx: &mut Context<'_>) -> Option<AuthVerdict> {
         let none = AuthConfig::default();
         let auth = usize::try_from(request.tag).ok().and_then(|tag| self.auths.get(tag)).unwrap_or(&none);
-        match self.answerer.answer(auth, request) {
+        let known = self.cookies.as_mut().and_then(|(cookies, _)| cookies.known(request));
+        match self.answerer.answer(auth, request, known) {
             Answer::Verdict(verdict) => Some(verdict),
             Answer::Function(function, login, pending) => self.ask_function(request, function, login, pending, cx),
             Answer::Dynamic(dynamic, login, pending) => self.ask_procedure(request, dynamic, login, pending, cx),
@@ -243,7 +249,12 @@ impl Host for NodeHost {
             return page.map_or_else(not_found, HttpAction::Respond);
         };
         match service {
-            Service::WebSocket { options, tag } => HttpAction::WebSocket { options: options.clone(), tag: *tag },
+            Service::WebSocket { options, tag, cookies } => {
+                let tracked = cookies.zip(self.cookies.as_mut());
+                let (headers, details) =
+                    tracked.map(|(jar, (cookies, _))| cookies.upgrade(jar, request)).unwrap_or_default();
+                HttpAction::WebSocket { options: options.clone(), tag: *tag, headers, details }
+            }
             Service::Static(files) => HttpAction::Respond(files::respond(files, rest, &mut self.shelf, request)),
         }
     }
@@ -260,6 +271,9 @@ impl Host for NodeHost {
     fn observe(&mut self, fact: &Observation<'_>) {
         if matches!(fact, Observation::ShuttingDown) {
             self.processes.iter().for_each(Processes::settle);
+        }
+        if let Some((cookies, server)) = &mut self.cookies {
+            cookies.observe(fact, server);
         }
         self.observer.observe(&self.log, fact);
     }

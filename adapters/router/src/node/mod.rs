@@ -2,6 +2,7 @@
 
 mod authorize;
 pub mod certificates;
+mod cookies;
 pub mod demo;
 mod files;
 mod functions;
@@ -15,10 +16,12 @@ use crate::config::{
 };
 use crate::log::Log;
 use certificates::{CertificateError, Certificates, Reloader};
+use cookies::{Cookies, JarId};
 use core::fmt;
 use host::NodeHost;
 use processes::{PrivateSockets, Processes};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use wampd_mio::{BindError, Endpoint, ListenerConfig, ListenerId, Server, ServerConfig, ServerHandle};
 use wampd_wire::{RawSocketOptions, ServerOptions, UpgradeOptions};
@@ -41,6 +44,13 @@ pub enum StartError {
     Listen {
         /// Where.
         endpoint: Endpoint,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The file of cookies can not be used.
+    Cookies {
+        /// The file.
+        file: PathBuf,
         /// What the system said.
         error: io::Error,
     },
@@ -67,6 +77,7 @@ impl fmt::Display for StartError {
                     _ => "",
                 })
             }
+            Self::Cookies { file, error } => write!(f, "cannot keep cookies in {}: {error}", file.display()),
             Self::Certificates(error) => write!(f, "no TLS: {error}"),
             Self::System(error) => write!(f, "no resources: {error}"),
         }
@@ -78,7 +89,7 @@ impl core::error::Error for StartError {}
 /// What a route is answered with.
 #[derive(Debug)]
 enum Service {
-    WebSocket { options: Arc<UpgradeOptions>, tag: u64 },
+    WebSocket { options: Arc<UpgradeOptions>, tag: u64, cookies: Option<JarId> },
     Static(StaticConfig),
 }
 
@@ -90,6 +101,8 @@ impl Node {
     pub fn bind(config: NodeConfig, log: Arc<Log>) -> Result<Self, StartError> {
         let (mut auths, mut sites, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
         let mut certificates = Certificates::new();
+        let mut cookies = Cookies::new(config.limits.max_cookies, log.clone());
+        let mut unusable = None;
         let mut tag = |auth: AuthConfig| {
             auths.push(auth);
             auths.len() as u64 - 1
@@ -102,7 +115,13 @@ impl Node {
             let rawsocket = tag(transport.rawsocket_auth.unwrap_or_default());
             sites.push(transport.routes.map(|service| match service {
                 PathService::WebSocket(config) => {
-                    Service::WebSocket { options: config.upgrade.clone(), tag: tag(config.auth) }
+                    let cookies = config.cookie.and_then(|cookie| {
+                        cookies
+                            .add(cookie)
+                            .map_err(|(file, error)| unusable = Some(StartError::Cookies { file, error }))
+                            .ok()
+                    });
+                    Service::WebSocket { options: config.upgrade.clone(), tag: tag(config.auth), cookies }
                 }
                 PathService::Static(files) => Service::Static(files),
             }));
@@ -113,6 +132,9 @@ impl Node {
                 transport: transport.server,
                 tag: rawsocket,
             });
+        }
+        if let Some(error) = unusable {
+            return Err(error);
         }
         let public = listeners.len();
         let sockets = PrivateSockets::new(config.components.len()).map_err(StartError::System)?;
@@ -144,6 +166,7 @@ impl Node {
         let host = NodeHost::new(auths, sites, realms, config.authorizers, &config.limits, log.clone());
         let mut host = host.map_err(StartError::System)?;
         host.processes = Some(processes);
+        host.cookies = Some((cookies, server.handle()));
         Ok(Self { server, host, certificates, log, public })
     }
 

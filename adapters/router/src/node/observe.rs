@@ -77,7 +77,7 @@ fn log(log: &Log, fact: &Observation<'_>) {
             .number("connection", connection.0)
             .number("listener", listener.0 as u64)
             .text("peer", peer),
-        Observation::Opened { connection, encoding } => log
+        Observation::Opened { connection, encoding, .. } => log
             .debug("transport open")
             .number("connection", connection.0)
             .text("serializer", format_args!("{:?}", encoding.format))
@@ -88,7 +88,7 @@ fn log(log: &Log, fact: &Observation<'_>) {
             .number("connection", connection.0)
             .text("path", request.path())
             .number("status", u64::from(*status)),
-        Observation::Joined { holder, session, realm, authid, authrole, authmethod, authprovider } => {
+        Observation::Joined { holder, session, realm, authid, authrole, authmethod, authprovider, .. } => {
             held(log.info("session joined"), *holder)
                 .number("session", session.get())
                 .text("realm", realm)

@@ -14,16 +14,15 @@ pub use users::{AnonymousPrincipal, CraUser, TicketPrincipal};
 
 use super::lint::RoleUse;
 use super::reader::{Context, Item, Place, Section};
+use crate::authn::answerer::STATIC;
 use provider::one_spelling;
 use std::collections::BTreeMap;
 use wampd_core::auth as core_auth;
 use wampd_core::auth::scram::Dialect;
+use wampd_core::router::Identity;
 
 /// Methods that this router knows by name but does not offer, with what to do.
-const OTHER_METHODS: &[(&str, &str)] = &[
-    ("cryptosign-proxy", "remove it: there are no proxies to trust"),
-    ("cookie", "use wampcra or ticket; cookies are future work"),
-];
+const OTHER_METHODS: &[(&str, &str)] = &[("cryptosign-proxy", "remove it: there are no proxies to trust")];
 
 /// The authentication methods that a transport offers.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +41,8 @@ pub struct AuthConfig {
     pub cryptosign: Option<Provider<CryptosignPrincipals>>,
     /// `tls`: client certificates.
     pub tls: Option<Provider<TlsPrincipals>>,
+    /// `cookie`: who has logged in before is known by a cookie.
+    pub cookie: bool,
 }
 
 impl AuthConfig {
@@ -49,6 +50,37 @@ impl AuthConfig {
     pub fn anonymous_only() -> Self {
         let principal = AnonymousPrincipal { role: core_auth::ANONYMOUS.to_owned(), authid: None };
         Self { anonymous: Some(Provider::Static(principal)), ..Self::default() }
+    }
+}
+
+impl AuthConfig {
+    /// Whether a static user who has logged in is one still, with the same role. Others are whom they were taken for.
+    pub fn still_has(&self, known: &Identity) -> bool {
+        if known.authprovider != STATIC {
+            return true;
+        }
+        let authid = known.authid.as_str();
+        let role = match known.authmethod.as_str() {
+            core_auth::TICKET => role_of(&self.ticket, |users| users.get(authid).map(|user| &user.role)),
+            core_auth::WAMPCRA => role_of(&self.wampcra, |users| users.get(authid).map(|user| &user.role)),
+            core_auth::SCRAM => role_of(&self.scram, |users| users.get(authid).map(|user| &user.role)),
+            core_auth::WAMP_SCRAM => role_of(&self.wamp_scram, |users| users.get(authid).map(|user| &user.role)),
+            core_auth::CRYPTOSIGN => {
+                role_of(&self.cryptosign, |users| users.by_authid.get(authid).map(|user| &user.role))
+            }
+            core_auth::TLS => {
+                role_of(&self.tls, |users| users.values().find(|user| user.authid == authid).map(|user| &user.role))
+            }
+            _ => None,
+        };
+        role == Some(&known.authrole)
+    }
+}
+
+fn role_of<T>(provider: &Option<Provider<T>>, role: impl FnOnce(&T) -> Option<&String>) -> Option<&String> {
+    match provider {
+        Some(Provider::Static(users)) => role(users),
+        _ => None,
     }
 }
 
@@ -70,6 +102,7 @@ pub(super) fn read(cx: &mut Context<'_>, owner: &mut Section<'_>) -> AuthConfig 
             method(cx, &item, |cx, section, role| scram::users(Dialect::WampScram, cx, section, role))
         }),
         cryptosign: section.get("cryptosign").and_then(|item| method(cx, &item, cryptosign::principals)),
+        cookie: section.get("cookie").and_then(|item| item.map(cx)).map(|section| section.finish(cx)).is_some(),
         tls: section.get("tls").and_then(|item| method(cx, &item, tls::principals)),
     };
     section.refuse(cx, OTHER_METHODS);

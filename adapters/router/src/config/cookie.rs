@@ -1,0 +1,117 @@
+//! Cookies of a WebSocket service.
+
+use super::reader::{Context, Item, Section};
+use std::path::PathBuf;
+
+/// How clients are tracked by a cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieConfig {
+    /// `name`. Default `cbtid`.
+    pub name: String,
+    /// `length` of the random value in characters. Default 24.
+    pub length: usize,
+    /// `max_age`: seconds until a cookie is good for nothing. Default 7 days.
+    pub max_age: u64,
+    /// `secure`: browsers send it over TLS alone. Default false.
+    pub secure: bool,
+    /// `http_strict`: scripts of pages can not read it. Default true.
+    pub http_only: bool,
+    /// `same_site`: `Strict`, `Lax` or `None`. Default `Lax`: not with requests of pages of other sites.
+    pub same_site: SameSite,
+    /// `store`.
+    pub store: CookieStorage,
+}
+
+/// Which pages a browser sends a cookie for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Those of the same site.
+    Strict,
+    /// Those of the same site, and where the user follows a link.
+    Lax,
+    /// All.
+    None,
+}
+
+impl SameSite {
+    /// As in a header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Lax => "Lax",
+            Self::None => "None",
+        }
+    }
+}
+
+/// Where it is kept who has logged in with which cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CookieStorage {
+    /// `type: memory`.
+    Memory,
+    /// `type: file`.
+    File {
+        /// `filename`, resolved.
+        path: PathBuf,
+        /// `purge_on_startup`: forget what is in it. Default false.
+        purge: bool,
+    },
+}
+
+pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<CookieConfig> {
+    let mut section = item.map(cx)?;
+    let name = match section.get("name") {
+        Some(item) => name(cx, &item)?,
+        None => "cbtid".to_owned(),
+    };
+    // 62 characters: less than 16 could be guessed.
+    let length = section.integer(cx, "length", 16..=64, "characters", 24) as usize;
+    let max_age = section.integer(cx, "max_age", 1..=86_400 * 3_600, "s", 86_400 * 7);
+    let secure = section.bool(cx, "secure", false);
+    let http_only = section.bool(cx, "http_strict", true);
+    let choices = [("Strict", SameSite::Strict), ("Lax", SameSite::Lax), ("None", SameSite::None)];
+    let same_site = section.get("same_site").and_then(|item| item.one_of(cx, &choices)).unwrap_or(SameSite::Lax);
+    if same_site == SameSite::None && !secure {
+        cx.warn(&section.place, "browsers refuse a cookie for all sites that is not secure", "add \"secure\": true");
+    }
+    let store = match section.get("store") {
+        Some(item) => {
+            let section = item.map(cx)?;
+            store(cx, section)
+        }
+        None => Some(CookieStorage::Memory),
+    };
+    section.finish(cx);
+    Some(CookieConfig { name, length, max_age, secure, http_only, same_site, store: store? })
+}
+
+fn name(cx: &mut Context<'_>, item: &Item<'_>) -> Option<String> {
+    let name = item.name(cx)?;
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+        cx.error(&item.place, format!("{name:?} is not the name of a cookie"), "letters, digits, _ and -");
+        return None;
+    }
+    Some(name)
+}
+
+fn store(cx: &mut Context<'_>, mut section: Section<'_>) -> Option<CookieStorage> {
+    let kind = section.require(cx, "type", "memory or file")?;
+    let store = match kind.str(cx)? {
+        "memory" => Some(CookieStorage::Memory),
+        "file" => {
+            let path = section.require(cx, "filename", "the file").and_then(|item| item.name(cx));
+            let purge = section.bool(cx, "purge_on_startup", false);
+            Some(CookieStorage::File { path: cx.resolve(&path?), purge })
+        }
+        "database" => {
+            cx.error(&kind.place, "cookies are not kept in databases", "use file");
+            return None;
+        }
+        other => {
+            cx.error(&kind.place, format!("unknown type {other:?} of cookie store"), "memory or file");
+            return None;
+        }
+    };
+    section.finish(cx);
+    store
+}
