@@ -4,7 +4,7 @@
 use core::time::Duration;
 use wampd_core::client::ClientEvent;
 use wampd_core::id::RequestId;
-use wampd_core::message::{CallOptions, CancelMode, InvocationPolicy, Payload, RegisterOptions};
+use wampd_core::message::{CallOptions, CancelMode, Features, InvocationPolicy, PassThru, Payload, RegisterOptions};
 use wampd_core::router::{Limits, RouterConfig};
 use wampd_core::uri::error;
 use wampd_core::value::Value;
@@ -304,4 +304,30 @@ fn a_session_can_wait_for_itself_and_vanish() {
     assert_eq!(events.iter().filter(|(id, _)| *id == b).count(), 1, "{events:?}");
     let stats = sim.router.stats();
     assert_eq!((stats.calls_in_flight, stats.calls_waiting, stats.registrations), (0, 0, 0));
+}
+
+/// Whoever is first needs what the only callee that is left has not announced: those behind do not suffer for it.
+#[test]
+fn one_that_nobody_can_take_does_not_hold_up_those_behind() {
+    let (mut sim, [caller, able]) = Sim::joined(1, [WIRE; 2]);
+    let unable = callee_with(&mut sim, Features::NONE);
+    for callee in [able, unable] {
+        register_with(&mut sim, callee, "x", one());
+        call(&mut sim, caller, "x", 0);
+        assert_eq!(invocation(&mut sim).0, callee);
+    }
+    let scheme = PassThru { ppt_scheme: Some("x_custom".to_owned()), ..PassThru::default() };
+    let options = CallOptions { pass_thru: Some(Box::new(scheme)), ..CallOptions::default() };
+    let first = call_with(&mut sim, caller, "x", options, 1);
+    wait(&mut sim, caller, [2]);
+    assert_eq!(free(&mut sim, unable, id(1)), [], "the first waits for the other");
+    sim.cut(able);
+    let events = sim.events();
+    let failed = events.iter().find(|(_, event)| event.answers() == Some(first)).expect("an answer");
+    assert_eq!(outcome_in(failed, caller, first), Err(error::NO_AVAILABLE_CALLEE));
+    let next = events.iter().find_map(|(id, event)| match event {
+        ClientEvent::Invocation { payload, .. } => Some((*id, value(payload))),
+        _ => None,
+    });
+    assert_eq!(next, Some((unable, 2)));
 }

@@ -5,7 +5,8 @@ use wampd_core::client::{ClientConfig, ClientEvent};
 use wampd_core::codec::Format;
 use wampd_core::id::RequestId;
 use wampd_core::message::{
-    Call, CallOptions, CancelMode, ClientRoles, Features, InvocationDetails, InvocationPolicy, Payload, RegisterOptions,
+    Call, CallOptions, CancelMode, ClientRoles, Features, InvocationDetails, InvocationPolicy, PassThru, Payload,
+    RegisterOptions,
 };
 use wampd_core::router::{
     Action, ActionVerdict, CloseReason, Congestion, Limits, RequestIdCheck, RouterConfig, Violation,
@@ -111,16 +112,20 @@ fn parts_and_progressive_results_make_a_stream_both_ways() {
 fn options_are_those_of_the_first_part() {
     let (mut sim, [caller, callee]) = Sim::joined(1, [WIRE; 2]);
     register_with(&mut sim, callee, "up", RegisterOptions { matching: MatchPolicy::Prefix, ..Default::default() });
-    let options = CallOptions { disclose_me: true, receive_progress: true, ..progress() };
+    let scheme = |scheme: &str| Some(Box::new(PassThru { ppt_scheme: Some(scheme.to_owned()), ..PassThru::default() }));
+    let options =
+        CallOptions { disclose_me: true, receive_progress: true, pass_thru: scheme("x_custom"), ..progress() };
     let request = call_with(&mut sim, caller, "up.load", options, 0);
     let (_, _, first) = invocation(&mut sim);
-    assert_eq!(first.procedure, Some(procedure("up.load")));
+    assert_eq!((&first.procedure, &first.pass_thru), (&Some(procedure("up.load")), &scheme("x_custom")));
     assert!(first.caller.is_some());
     // What a later part says of anything else is ignored.
-    let options = CallOptions { timeout: Some(1), disclose_me: false, ..progress() };
-    let payload = number(1);
-    sim.send(caller, Call { request, options, procedure: procedure("up.load"), payload });
-    assert_eq!(invocation(&mut sim).2, first);
+    for pass_thru in [None, scheme("x_other")] {
+        let options = CallOptions { timeout: Some(1), disclose_me: false, pass_thru, ..progress() };
+        let payload = number(1);
+        sim.send(caller, Call { request, options, procedure: procedure("up.load"), payload });
+        assert_eq!(invocation(&mut sim).2, first);
+    }
     go_on(&mut sim, caller, request, false, 2);
     assert_eq!(invocation(&mut sim).2, InvocationDetails { progress: false, ..first });
     assert_eq!(sim.router.next_deadline(), None);

@@ -4,7 +4,7 @@
 use super::config::ForceReregister;
 use super::pattern::PatternMap;
 use super::permission::Action;
-use super::realm::RealmKey;
+use super::realm::{RealmKey, Role};
 use super::registration::{Callee, Registration};
 use super::rendezvous;
 use super::session::{Session, sorted_keys};
@@ -134,21 +134,21 @@ impl Router {
             ForceReregister::Nobody => false,
             ForceReregister::Anybody => true,
             ForceReregister::SamePrincipal => {
-                let principal = |session: &Session| (session.identity.authid.clone(), session.role);
-                let is_same = |callee: &Callee| self.session(callee.peer).map(principal) == Some(principal(session));
+                let is_same = |callee: &Callee| {
+                    let other = self.session(callee.peer);
+                    other.is_some_and(|other| {
+                        (&other.identity.authid, other.role) == (&session.identity.authid, session.role)
+                    })
+                };
                 realm.dealer.registrations.get(id).is_some_and(|present| present.callees.iter().all(is_same))
             }
         }
     }
 
     fn push_off(&mut self, realm: RealmKey, id: RegistrationId) {
-        let callees = self
-            .realms
-            .get(realm)
-            .dealer
-            .registrations
-            .get(id)
-            .map_or(Vec::new(), |registration| registration.callees.iter().map(|callee| callee.peer).collect());
+        let present = self.realms.get(realm).dealer.registrations.get(id);
+        let callees = present.into_iter().flat_map(|registration| &registration.callees);
+        let callees: Vec<PeerKey> = callees.map(|callee| callee.peer).collect();
         for callee in callees {
             self.revoke(callee, id, Some(error::PROCEDURE_ALREADY_EXISTS));
         }
@@ -179,7 +179,7 @@ impl Router {
     }
 
     /// Takes back what sessions of a role hold and may no longer register. A walk over all sessions.
-    pub(crate) fn revoke_denied(&mut self, realm_key: RealmKey, role: super::realm::Role) {
+    pub(crate) fn revoke_denied(&mut self, realm_key: RealmKey, role: Role) {
         let realm = self.realms.get(realm_key);
         let Some(permissions) = realm.permissions(role) else { return };
         let mut denied = Vec::new();

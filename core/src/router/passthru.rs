@@ -19,6 +19,15 @@ pub(crate) fn needed_in_call(pass_thru: Option<&PassThru>, payload: &Payload) ->
     mode | needed_by_subscriber(payload)
 }
 
+/// What a further part of a call says of its payload. The mode is that of the first part (spec: "Freezing of Options in
+/// Progressive Call Invocations"); transparency goes with each payload.
+pub(crate) fn of_part(first: Option<&PassThru>, part: Option<Box<PassThru>>) -> Option<Box<PassThru>> {
+    let PassThru { ppt_scheme, ppt_serializer, ppt_cipher, ppt_keyid, .. } = first.cloned().unwrap_or_default();
+    let PassThru { enc_algo, enc_key, enc_serializer, .. } = *part.unwrap_or_default();
+    let of_part = PassThru { ppt_scheme, ppt_serializer, ppt_cipher, ppt_keyid, enc_algo, enc_key, enc_serializer };
+    (of_part != PassThru::default()).then(|| Box::new(of_part))
+}
+
 /// Payload passthru mode in a message of a session that did not announce it for the role in which it sends the message.
 pub(crate) fn violation(session: &Session, message: &Message) -> Option<Violation> {
     let roles = &session.roles;

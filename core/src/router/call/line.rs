@@ -116,24 +116,32 @@ impl Router {
 
     /// Gives calls in line to callees, as long as there are both. `place`: where a callee may have become free.
     pub(crate) fn serve_line(&mut self, realm: RealmKey, id: RegistrationId, place: Option<u64>) {
-        while let Some(key) = self.registration_mut(realm, id).and_then(|found| found.first_in_line(place)) {
-            let Some((ticket, shard)) = self.leave_line(key) else { break };
-            match self.place(key) {
-                Choice::Callee(_) => {}
-                Choice::Line(other) if other != shard => self.enter_line(key, (ticket, other)),
-                Choice::Line(_) | Choice::Nowhere | Choice::Incapable => {
-                    self.enter_line(key, (ticket, shard));
+        loop {
+            while let Some(key) = self.registration_mut(realm, id).and_then(|found| found.first_in_line(place)) {
+                if !self.serve_first(key) {
                     break;
                 }
             }
-        }
-        while let Some(key) = self.registration_mut(realm, id).and_then(|found| found.stuck(place)) {
+            // Those behind one that nobody can take may have more luck.
+            let Some(key) = self.registration_mut(realm, id).and_then(|found| found.stuck(place)) else { return };
             self.fail_call(key, error::NO_AVAILABLE_CALLEE, NOBODY);
         }
     }
 
+    /// Moves the first in a line on. False: it stays where it is, and so do those behind it.
+    fn serve_first(&mut self, key: CallKey) -> bool {
+        let Some((ticket, shard)) = self.leave_line(key) else { return false };
+        let (line, moved) = match self.give(key) {
+            Choice::Callee(_) => return true,
+            Choice::Line(line) => (line, line != shard),
+            Choice::Nowhere | Choice::Incapable => (shard, false),
+        };
+        self.enter_line(key, (ticket, line));
+        moved
+    }
+
     /// Gives a call that is out of line to a callee, if it is time for it.
-    fn place(&mut self, key: CallKey) -> Choice {
+    fn give(&mut self, key: CallKey) -> Choice {
         let Some(call) = self.calls.get_mut(key) else { return Choice::Nowhere };
         let (realm, id) = (call.realm, call.registration);
         let Some(kept) = call.kept.take() else { return Choice::Nowhere };
@@ -159,7 +167,7 @@ impl Router {
             if let Some(call) = self.calls.get_mut(key) {
                 call.stage = Stage::Unplaced;
             }
-            match self.place(key) {
+            match self.give(key) {
                 Choice::Callee(_) => {}
                 Choice::Line(line) => self.enter_line(key, (ticket, line)),
                 Choice::Nowhere | Choice::Incapable => self.fail_call(key, error::NO_AVAILABLE_CALLEE, NOBODY),

@@ -114,6 +114,14 @@ impl Asked {
         let parts = if self.progress { PROGRESSIVE_INVOCATIONS } else { Features::NONE };
         parts | needed_in_call(self.pass_thru.as_deref(), &self.payload)
     }
+
+    /// How many bytes it takes to keep this, roughly, without the payload.
+    fn weight(&self) -> usize {
+        size_of::<Kept>()
+            + self.procedure.as_str().len()
+            + self.rkey.as_ref().map_or(0, String::len)
+            + self.pass_thru.as_deref().map_or(0, |pass_thru| 2 * pass_thru.weight())
+    }
 }
 
 /// What is kept of a CALL that waits, goes on, or may go to another callee.
@@ -126,20 +134,10 @@ pub(crate) struct Kept {
     continued: bool,
     /// The payload is still there, and all that the callee has been given: another callee can have it instead.
     whole: bool,
-    /// How much of the caller's allowance the payload takes.
+    /// How much of the caller's allowance it takes.
     pub(crate) bytes: usize,
     /// Places of callees that have said they are unavailable.
     tried: Vec<u64>,
-}
-
-impl Asked {
-    /// How many bytes it takes to keep this, roughly, without the payload.
-    fn weight(&self) -> usize {
-        size_of::<Kept>()
-            + self.procedure.as_str().len()
-            + self.rkey.as_ref().map_or(0, String::len)
-            + self.pass_thru.as_deref().map_or(0, |pass_thru| 2 * pass_thru.weight())
-    }
 }
 
 impl Kept {
@@ -316,7 +314,8 @@ impl Router {
             pass_thru: asked.pass_thru,
         };
         if let Some(asked) = kept {
-            self.keep(key, Kept { asked, details: Some(details.clone()), whole, continued: false, bytes: 0, tried });
+            let details = asked.progress.then(|| details.clone());
+            self.keep(key, Kept { asked, details, whole, continued: false, bytes: 0, tried });
         }
         self.send(to.peer, Invocation { request: invocation, registration, details, payload: asked.payload });
     }

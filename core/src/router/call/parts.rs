@@ -3,7 +3,7 @@
 
 use super::super::authorize::{Held, Waiting};
 use super::super::output::Violation;
-use super::super::passthru::needed_in_call;
+use super::super::passthru::{needed_in_call, of_part};
 use super::super::{PeerKey, Router};
 use super::CallKey;
 use crate::message::{self, CancelMode, Features, Invocation, InvocationDetails, Message};
@@ -47,8 +47,8 @@ impl Router {
         kept.is_some_and(|kept| kept.asked.progress && kept.asked.procedure == part.procedure)
     }
 
-    /// The next part of a call: the callee gets it with what it was told of the first. All options but `progress`, and
-    /// those that say what the payload is, are those of the first part.
+    /// The next part of a call: the callee gets it with what it was told of the first. All options but `progress` are
+    /// those of the first part.
     pub(crate) fn continue_call(&mut self, now: Instant, key: PeerKey, part: message::Call) {
         let begun = self.session(key).and_then(|session| session.calls.get(&part.request)).copied();
         let Some(begun) = begun.filter(|begun| self.goes_on(*begun, &part)) else {
@@ -68,7 +68,8 @@ impl Router {
         }
         let message::Call { options, payload, .. } = part;
         let details = kept.details.clone().unwrap_or_default();
-        let details = InvocationDetails { progress: options.progress, pass_thru: options.pass_thru, ..details };
+        let pass_thru = of_part(details.pass_thru.as_deref(), options.pass_thru);
+        let details = InvocationDetails { progress: options.progress, pass_thru, ..details };
         let needed = needed_in_call(details.pass_thru.as_deref(), &payload);
         if !self.session(invoked.callee).is_some_and(|callee| callee.callee_has(needed)) {
             self.interrupt(begun, CancelMode::KillNoWait, error::FEATURE_NOT_SUPPORTED);
