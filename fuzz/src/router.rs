@@ -1,8 +1,19 @@
 //! Operations on a router with several peers.
 
+use wampd_tests::model::{Model, tamed};
 use wampd_tests::ops::play;
 
-/// See [`play`]. Long inputs are cut off: they find nothing that several short ones do not, and take their time.
+/// Longer inputs are cut off: they find nothing that several short ones do not, and take their time.
+const LONGEST: usize = 2_000;
+
+/// See [`play`].
 pub fn router_ops(data: &[u8]) {
-    play(&data[..data.len().min(2_000)], |_, _, _| ());
+    play(&data[..data.len().min(LONGEST)], |_, _, _| ());
+}
+
+/// See [`Model`].
+pub fn model(data: &[u8]) {
+    let data = tamed(&data[..data.len().min(LONGEST)]);
+    let mut model = Model::new(data.first().copied().unwrap_or_default());
+    play(&data, |driver, input, seen| model.observe(driver, input, seen));
 }

@@ -84,6 +84,7 @@ pub fn seeds() -> Vec<Seed> {
         ("transcode", frames()),
         ("handshake", handshake()),
         ("router_ops", router_ops()),
+        ("model", router_ops()),
         ("websocket", websocket()),
         ("rawsocket", rawsocket()),
         ("server", server()),

@@ -79,25 +79,16 @@ const RARE: &[Kind] = {
 pub fn modelled(seed: u64) -> Vec<u8> {
     let mut rng = Pcg::new(seed);
     let mut byte = |bound: usize| rng.index(bound) as u8;
-    // Narrow limits (bit 1) and publishers that wait (bit 2) are not modelled.
-    let mut data = vec![byte(256) & !6];
+    let mut data = vec![byte(256)];
     for slot in 0..SLOTS as u8 {
         data.extend(Op::new(Kind::Join, slot, 0, byte(255)).bytes());
     }
     for _ in 0..40 + usize::from(byte(160)) {
         let kinds = if byte(16) == 0 { RARE } else { USUAL };
         let kind = kinds[usize::from(byte(kinds.len()))];
-        // Few URIs mostly, none of the meta API, and no further options.
-        let what = if byte(4) == 0 { [3, 4, 5, 6, 7, 8, 10, 15][usize::from(byte(8))] } else { byte(3) };
-        // Callees may want to know who calls.
-        let more = if kind == Kind::Register { byte(2) << 6 } else { 0 };
+        // Few URIs mostly.
+        let what = if byte(4) == 0 { byte(16) } else { byte(3) };
         let how = match kind {
-            // Not re-routing, and no verdicts that are kept.
-            Kind::Error => byte(240) & !5,
-            Kind::DecideAction => byte(240) & !8,
-            // No payload passthru mode.
-            Kind::Yield => byte(240) & !4,
-            Kind::Decide => byte(240),
             Kind::Congest => [0, 0, 1, 1, 2][usize::from(byte(5))],
             // Time goes by slowly.
             Kind::Wait if byte(8) > 0 => [0, 1, 2, 6, 7, 6, 7][usize::from(byte(7))],
@@ -105,9 +96,40 @@ pub fn modelled(seed: u64) -> Vec<u8> {
             _ if byte(4) > 0 => byte(0xf0),
             _ => byte(256),
         };
-        data.extend(Op::new(kind, byte(SLOTS), what | more, how).bytes());
+        data.extend(Op::new(kind, byte(SLOTS), what | byte(2) << 6, how).bytes());
     }
-    data
+    tamed(&data)
+}
+
+/// Any operations, changed into such as the model knows.
+pub fn tamed(data: &[u8]) -> Vec<u8> {
+    // Narrow limits (bit 1) and publishers that wait (bit 2) are not modelled.
+    let mut tamed: Vec<u8> = data.first().map(|choice| choice & !6).into_iter().collect();
+    let (ops, _) = data.get(1..).unwrap_or(&[]).as_chunks::<4>();
+    tamed.extend(ops.iter().flat_map(|op| tame(Op::read(*op)).bytes()));
+    tamed
+}
+
+fn tame(mut op: Op) -> Op {
+    if !USUAL.contains(&op.kind) && !RARE.contains(&op.kind) {
+        op.kind = USUAL[op.kind as usize % USUAL.len()];
+    }
+    // None of the URIs of the meta API; of the further options only that callees may want to know who calls.
+    let uri = match op.what & 15 {
+        9 | 12..=14 => 0,
+        uri => uri,
+    };
+    op.what = uri | if op.kind == Kind::Register { op.what & 0x40 } else { 0 };
+    op.how = match op.kind {
+        // Neither re-routing nor payload passthru mode.
+        Kind::Error => op.how & !5,
+        Kind::Yield => op.how & !4,
+        // No verdicts that are kept, and none on something else.
+        Kind::DecideAction => op.how & 0x7f & !8,
+        Kind::Decide => op.how & 0x7f,
+        _ => op.how,
+    };
+    op
 }
 
 /// What the model thinks of the router.
