@@ -6,8 +6,12 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use support::authenticator::Authenticator;
 use support::{TestNode, parse, refusal, who};
+use wampd::authn::function::Login;
+use wampd::authn::grant::{FunctionError, FunctionGrant};
+use wampd::config::{FunctionAuth, NodeConfig, PathService, Provider};
 use wampd_core::client::{ClientConfig, Credential};
 use wampd_core::uri::Uri;
 use wampd_core::value::Value;
@@ -77,7 +81,11 @@ impl Authority {
 }
 
 fn node(folder: &Folder, more: &str, auth: &str) -> TestNode {
-    TestNode::start(parse(&format!(
+    TestNode::start(config(folder, more, auth))
+}
+
+fn config(folder: &Folder, more: &str, auth: &str) -> NodeConfig {
+    parse(&format!(
         r#"{{"version": 2, "workers": [{{"type": "router",
             "realms": [{{"name": "realm1", "roles": [{{"name": "user"}}, {{"name": "service", "permissions":
                 [{{"uri": "", "match": "prefix", "allow": {{"call": true, "register": true}}}}]}}]}}],
@@ -90,7 +98,7 @@ fn node(folder: &Folder, more: &str, auth: &str) -> TestNode {
                   "auth": {{"anonymous": {{"type": "static", "role": "service"}}}}}}]}}]}}"#,
         folder.path("server.pem"),
         folder.path("server.key"),
-    )))
+    ))
 }
 
 const ANYBODY: &str = r#"{"anonymous": {"type": "static", "role": "user"}}"#;
@@ -243,6 +251,41 @@ fn a_procedure_decides_about_certificates() {
         assert_eq!(refusal(joined).0, "com.example.invalid_cert");
     }
     authenticator.stop();
+}
+
+#[test]
+fn a_function_decides_about_certificates() {
+    let folder = Folder::new("function");
+    let (authority, clients) = (Authority::new(), Authority::new());
+    authority.install(&folder);
+    folder.write("clients.pem", &clients.pem);
+    let (joe, fingerprint) = client(&authority, &clients, "joe");
+    let (ann, _) = client(&authority, &clients, "ann");
+    let more = format!(r#", "ca_certificates": ["{}"]"#, folder.path("clients.pem"));
+    let mut config = config(&folder, &more, ANYBODY);
+    let authenticator = move |login: &Login| {
+        let certificate = login.details["transport"].as_dict().and_then(|transport| transport["peer_cert"].as_dict());
+        if certificate.is_some_and(|certificate| certificate["sha256"] == Value::from(fingerprint.as_str())) {
+            return Ok(FunctionGrant::default());
+        }
+        let (uri, message) = (Uri::from("com.example.invalid_cert"), "not this one".to_owned());
+        Err(FunctionError::Denied { uri, message })
+    };
+    let (name, default_role) = ("a function of the test".to_owned(), Some("user".to_owned()));
+    let function = FunctionAuth { name, authenticator: Arc::new(authenticator), default_role };
+    let PathService::WebSocket(service) = &mut config.transports[0].routes.routes[0].service else {
+        panic!("no route")
+    };
+    service.auth.tls = Some(Provider::Function(function.clone()));
+    config.transports[0].rawsocket_auth.as_mut().expect("served").tls = Some(Provider::Function(function));
+    let node = TestNode::start(config);
+    for joined in connect(&node, &joe, by_certificate(Some("ann"))) {
+        let text = |text: &str| text.to_owned();
+        assert_eq!(who(&joined.expect("joins")), (text("joe"), text("user"), text("tls"), text("function")));
+    }
+    for joined in connect(&node, &ann, by_certificate(Some("joe"))) {
+        assert_eq!(refusal(joined), ("com.example.invalid_cert".to_owned(), "not this one".to_owned()));
+    }
 }
 
 /// Where certificates are not asked for, nobody joins by one.

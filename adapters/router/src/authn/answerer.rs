@@ -356,7 +356,7 @@ fn certified(request: &AuthRequest, principals: &TlsPrincipals) -> Answer {
 
 fn anonymous(request: &AuthRequest, principal: &AnonymousPrincipal) -> Answer {
     Answer::Verdict(AuthVerdict::Welcome(Identity {
-        realm: request.realm.clone().unwrap_or_default(),
+        realm: principal.realm.clone().or_else(|| request.realm.clone()).unwrap_or_default(),
         authid: principal.authid.clone().unwrap_or_else(|| anonymous_authid(request)),
         authrole: principal.role.clone(),
         authmethod: ANONYMOUS.to_owned(),

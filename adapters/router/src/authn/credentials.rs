@@ -1,7 +1,11 @@
 //! How the secret of a WAMP-CRA user is written down, in configurations and in what authenticators return.
 //!
 //! With `salt`, `iterations` and `keylen` a `secret` is the *derived key* and a `password` is what the user types, from
-//! which the key is derived. Without them either is the shared secret itself. The two are never guessed from the text.
+//! which the key is derived. Without them either is the shared secret itself.
+//!
+//! Crossbar.io's documentation says the same of `secret`; its releases since 2025 take it for the password. A `secret`
+//! that can not be a derived key of any length, because it is not base64 of so many bytes, can only be meant in the
+//! second way: [`CraMembers::secret_or_password`] takes it so. One that can be is never taken for a password.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -129,6 +133,22 @@ impl CraMembers<'_> {
         Ok(CraSecret::Derived { key: text.to_owned(), salt, iterations, keylen: bytes })
     }
 
+    /// As [`CraMembers::secret`], and a salted `secret` that can be no derived key is the password; true if it is.
+    ///
+    /// # Errors
+    /// The first contradiction.
+    pub fn secret_or_password(self) -> Result<(CraSecret, bool), CraMembersError> {
+        match self.secret() {
+            Err(CraMembersError::NotDerived { found, .. })
+                if found.is_none_or(|bytes| !KEYLEN.contains(&(bytes as u64))) =>
+            {
+                let password = CraMembers { secret: None, password: self.secret, ..self };
+                Ok((password.secret()?, true))
+            }
+            other => Ok((other?, false)),
+        }
+    }
+
     fn missing(&self) -> Vec<&'static str> {
         [("salt", self.salt.is_none()), ("iterations", self.iterations.is_none()), ("keylen", self.keylen.is_none())]
             .into_iter()
@@ -164,6 +184,19 @@ mod tests {
         assert!(matches!(password, CraSecret::Password { .. }));
         assert!(password.into_derived() == derived);
         assert_eq!(derived.key(), DERIVED.as_bytes());
+    }
+
+    #[test]
+    fn what_can_be_no_derived_key_is_the_password() {
+        let read = |secret| CraMembers { secret: Some(secret), ..SALTED }.secret_or_password().expect("valid");
+        let password = CraMembers { password: Some("secret1"), ..SALTED }.secret().expect("valid");
+        assert!(read("secret1") == (password.clone(), true));
+        // Both meanings give the same user, so nobody is locked out by either.
+        assert!(read(DERIVED) == (password.into_derived(), false));
+        assert!(read("password").1, "base64 of six bytes");
+        // A derived key of another length is a mistake, as is a salt that is not complete.
+        assert!(CraMembers { secret: Some("prq7+YkJ1/KlW1X0"), ..SALTED }.secret_or_password().is_err());
+        assert!(CraMembers { iterations: None, secret: Some("secret1"), ..SALTED }.secret_or_password().is_err());
     }
 
     #[test]

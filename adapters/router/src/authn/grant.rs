@@ -108,7 +108,8 @@ impl FunctionGrant {
         if secret.is_scram() {
             grant.scram = Some(secret.scram().secret().map_err(|error| invalid(error.to_string()))?);
         } else if !secret.cra().is_empty() {
-            grant.cra = Some(secret.cra().secret().map_err(|error| invalid(error.to_string()))?);
+            let (cra, _) = secret.cra().secret_or_password().map_err(|error| invalid(error.to_string()))?;
+            grant.cra = Some(cra);
         }
         Ok(grant)
     }

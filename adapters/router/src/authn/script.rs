@@ -187,7 +187,7 @@ mod tests {
             ("#{role: 1}", "role"),
             ("#{role: \"x\", salt: \"s\"}", "secret"),
             ("#{secret: \"x\", password: \"y\"}", "both"),
-            ("#{secret: \"secret1\", salt: \"s\", iterations: 100, keylen: 16}", "derived key"),
+            ("#{secret: \"prq7+YkJ1/KlW1X0\", salt: \"s\", iterations: 100, keylen: 16}", "derived key"),
             ("#{secret: \"x\", iterations: -1}", "iterations"),
             ("#{realm: \"a b\"}", "realm"),
             ("#{extra: 1}", "extra"),

@@ -80,6 +80,8 @@ pub(super) fn options(cx: &mut Context<'_>, worker: &mut Section<'_>) {
             ("reactor", "each process has the reactor that its code asks for"),
             ("expose_controller", "there is no controller"),
             ("expose_shared", "components run in processes of their own and share nothing"),
+            ("shutdown", "the node runs until it is told to stop"),
+            ("restart", "components are started again: see wampd.restart of each"),
             ("title", "processes have the titles that the system gives them"),
             ("cpu_affinity", "the system places processes"),
         ],

@@ -2,6 +2,7 @@
 
 use super::auth::AuthConfig;
 use super::reader::{Context, Item, Section};
+use super::services::{self, JsonConfig};
 use super::websocket::{self, WebSocketConfig};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,19 +15,18 @@ const OTHER_SERVICES: &[(&str, &str)] = &[
     ("publisher", "publish from a client; the HTTP bridge is future work"),
     ("caller", "call from a client; the HTTP bridge is future work"),
     ("webhook", "receive it in a program of your own that publishes as a client"),
-    ("nodeinfo", "remove it: there is no status page"),
-    ("json", "serve the value as a file with a static path"),
-    ("redirect", "redirect in a proxy in front of the router"),
     ("reverseproxy", "proxy in front of the router"),
     ("wsgi", "run the application on its own"),
     ("wap", "run the application on its own"),
     ("cgi", "run the application on its own"),
     ("resource", "run the application on its own"),
     ("upload", "receive files in a program of your own"),
-    ("archive", "unpack the archive and serve it with a static path"),
     ("schemadoc", "remove it"),
     ("catalog", "remove it"),
 ];
+
+/// The types of path services that this router has.
+const SERVICES: &str = "websocket, static, json, redirect, nodeinfo or path";
 
 /// What is served over HTTP, by path: `S` says what is there.
 #[derive(Clone, Debug)]
@@ -75,6 +75,12 @@ pub enum PathService {
     WebSocket(Box<WebSocketConfig>),
     /// `type: static`.
     Static(StaticConfig),
+    /// `type: json`.
+    Json(JsonConfig),
+    /// `type: redirect`, to this URL.
+    Redirect(String),
+    /// `type: nodeinfo`.
+    NodeInfo,
 }
 
 impl PathService {
@@ -82,7 +88,7 @@ impl PathService {
     pub(super) fn auth(&self) -> Option<&AuthConfig> {
         match self {
             Self::WebSocket(service) => Some(&service.auth),
-            Self::Static(_) => None,
+            Self::Static(_) | Self::Json(_) | Self::Redirect(_) | Self::NodeInfo => None,
         }
     }
 }
@@ -114,13 +120,13 @@ pub(super) fn read(cx: &mut Context<'_>, mut section: Section<'_>) -> (HttpOptio
     if let Some(mut options) = section.get("options").and_then(|item| item.map(cx)) {
         let default = http.max_head as u64;
         http.max_head = options.integer(cx, "max_head_size", 1_024..=1 << 20, "bytes", default) as usize;
-        options.fixed(cx, "hsts", false, "there is no TLS; set the header in the proxy that ends TLS");
+        options.fixed(cx, "hsts", false, "set the header in a proxy in front of the router");
         options.ignore(
             cx,
             &[
                 ("access_log", "requests are logged with their outcome only"),
                 ("display_tracebacks", "there are no tracebacks"),
-                ("hsts_max_age", "there is no TLS"),
+                ("hsts_max_age", "the header is not set"),
                 ("client_timeout", "see open_handshake_timeout of the WebSocket services"),
             ],
         );
@@ -161,23 +167,30 @@ fn paths(cx: &mut Context<'_>, item: &Item<'_>, under: &str, routes: &mut Vec<Ro
     for (key, item) in section.items() {
         let Some(path) = path(cx, &item, under, key) else { continue };
         let Some(mut section) = item.map(cx) else { continue };
-        let Some(kind) = section.require(cx, "type", "websocket or static") else { continue };
+        let Some(kind) = section.require(cx, "type", SERVICES) else { continue };
         let Some(name) = kind.str(cx) else { continue };
-        match name {
-            "websocket" => {
-                let service = PathService::WebSocket(Box::new(websocket::read(cx, section)));
-                routes.push(Route { path, service });
-            }
-            "static" => {
-                if let Some(files) = files(cx, section) {
-                    routes.push(Route { path, service: PathService::Static(files) });
-                }
+        let service = match name {
+            "websocket" => Some(PathService::WebSocket(Box::new(websocket::read(cx, section)))),
+            "static" => files(cx, section).map(PathService::Static),
+            "json" => services::json(cx, section).map(PathService::Json),
+            "redirect" => services::redirect(cx, section).map(PathService::Redirect),
+            "nodeinfo" => {
+                section.get("id");
+                section.finish(cx);
+                Some(PathService::NodeInfo)
             }
             "path" => {
+                section.get("id");
                 if let Some(item) = section.require(cx, "paths", "a mapping from path to service") {
                     paths(cx, &item, path.trim_end_matches('/'), routes);
                 }
                 section.finish(cx);
+                None
+            }
+            "archive" => {
+                let hint = "unpack the archive and serve it with a static path; until then every request gets 404";
+                cx.warn(&kind.place, "path services of type archive are not served", hint);
+                None
             }
             other => {
                 let hint = OTHER_SERVICES.iter().find(|(name, _)| *name == other).map(|(_, hint)| *hint);
@@ -185,9 +198,11 @@ fn paths(cx: &mut Context<'_>, item: &Item<'_>, under: &str, routes: &mut Vec<Ro
                     Some(_) => format!("path services of type {other} are not supported"),
                     None => format!("unknown type {other:?} of path service"),
                 };
-                cx.error(&kind.place, message, hint.unwrap_or("websocket, static or path"));
+                cx.error(&kind.place, message, hint.unwrap_or(SERVICES));
+                None
             }
-        }
+        };
+        routes.extend(service.map(|service| Route { path, service }));
     }
 }
 

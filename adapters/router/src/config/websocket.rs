@@ -162,16 +162,11 @@ fn without_effect(cx: &mut Context<'_>, section: &mut Section<'_>) {
             ("fail_by_drop", "failures are told with a close frame, then the connection is dropped"),
             ("enable_webstatus", "there is no status page"),
             ("show_server_version", "the version is not shown"),
+            ("compression", "clients connect without"),
             ("external_port", "origins are compared as the browser sends them"),
         ],
     );
-    section.refuse(
-        cx,
-        &[
-            ("compression", "remove it: clients connect without compression"),
-            ("flash_policy", "remove it: Flash is gone"),
-        ],
-    );
+    section.refuse(cx, &[("flash_policy", "remove it: Flash is gone")]);
 }
 
 fn size(cx: &mut Context<'_>, section: &mut Section<'_>, key: &'static str, value: &mut usize) {

@@ -7,6 +7,7 @@ use super::demo::{self, Backend};
 use super::files::{self, Shelf};
 use super::functions::Functions;
 use super::observe::Observer;
+use super::pages;
 use super::processes::Processes;
 use super::services::{Call, CallFailed, Services};
 use crate::authn::answerer::{Answer, Answerer, Pending};
@@ -256,6 +257,9 @@ impl Host for NodeHost {
                 HttpAction::WebSocket { options: options.clone(), tag: *tag, headers, details }
             }
             Service::Static(files) => HttpAction::Respond(files::respond(files, rest, &mut self.shelf, request)),
+            Service::Json(value) => HttpAction::Respond(pages::json(value, rest, request)),
+            Service::Redirect(url) => HttpAction::Respond(pages::redirect(url, rest)),
+            Service::NodeInfo => HttpAction::Respond(pages::node_info(rest, request)),
         }
     }
 

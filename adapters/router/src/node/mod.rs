@@ -8,11 +8,13 @@ mod files;
 mod functions;
 mod host;
 mod observe;
+mod pages;
 mod processes;
 mod services;
 
 use crate::config::{
-    AnonymousPrincipal, AuthConfig, Endpoint as ConfigEndpoint, NodeConfig, PathService, Provider, Routes, StaticConfig,
+    AnonymousPrincipal, AuthConfig, Endpoint as ConfigEndpoint, JsonConfig, NodeConfig, PathService, Provider, Routes,
+    StaticConfig,
 };
 use crate::log::Log;
 use certificates::{CertificateError, Certificates, Reloader};
@@ -91,6 +93,9 @@ impl core::error::Error for StartError {}
 enum Service {
     WebSocket { options: Arc<UpgradeOptions>, tag: u64, cookies: Option<JarId> },
     Static(StaticConfig),
+    Json(JsonConfig),
+    Redirect(String),
+    NodeInfo,
 }
 
 impl Node {
@@ -124,6 +129,9 @@ impl Node {
                     Service::WebSocket { options: config.upgrade.clone(), tag: tag(config.auth), cookies }
                 }
                 PathService::Static(files) => Service::Static(files),
+                PathService::Json(json) => Service::Json(json),
+                PathService::Redirect(url) => Service::Redirect(url),
+                PathService::NodeInfo => Service::NodeInfo,
             }));
             listeners.push(ListenerConfig {
                 endpoint,
@@ -140,7 +148,7 @@ impl Node {
         let sockets = PrivateSockets::new(config.components.len()).map_err(StartError::System)?;
         for (component, path) in config.components.iter().zip(sockets.paths()) {
             let (role, authid) = (component.role.clone(), Some(component.name.clone()));
-            let anonymous = Some(Provider::Static(AnonymousPrincipal { role, authid }));
+            let anonymous = Some(Provider::Static(AnonymousPrincipal { role, authid, realm: None }));
             let (endpoint, backlog) = (Endpoint::Unix { path, mode: Some(0o600) }, ListenerConfig::BACKLOG);
             let transport =
                 ServerOptions { http: None, rawsocket: Some(RawSocketOptions::default()), ..Default::default() };

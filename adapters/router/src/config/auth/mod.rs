@@ -48,7 +48,7 @@ pub struct AuthConfig {
 impl AuthConfig {
     /// What a transport without `auth` offers: anonymous, with role `anonymous`.
     pub fn anonymous_only() -> Self {
-        let principal = AnonymousPrincipal { role: core_auth::ANONYMOUS.to_owned(), authid: None };
+        let principal = AnonymousPrincipal { role: core_auth::ANONYMOUS.to_owned(), authid: None, realm: None };
         Self { anonymous: Some(Provider::Static(principal)), ..Self::default() }
     }
 }

@@ -1,11 +1,13 @@
 //! Users in the configuration: anonymous, ticket and WAMP-CRA.
 
+use super::provider::uri;
 use super::{role, use_role};
 use crate::authn::credentials::{CraMembers, CraMembersError};
 use crate::config::reader::{Context, Item, Section};
 use crate::config::secret::Secret;
 use std::collections::BTreeMap;
 use wampd_core::auth::{ANONYMOUS, CraSecret, TicketDigest};
+use wampd_core::uri::Uri;
 
 /// Who anonymous clients are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct AnonymousPrincipal {
     pub role: String,
     /// `authid`; if absent, a random one for each session.
     pub authid: Option<String>,
+    /// `realm`; if absent, the one that the client asks for.
+    pub realm: Option<Uri>,
 }
 
 /// A user of ticket authentication.
@@ -40,13 +44,13 @@ pub(super) fn anonymous(
     default: Option<&str>,
 ) -> Option<AnonymousPrincipal> {
     let authid = section.name(cx, "authid");
-    section.refuse(cx, &[("realm", "remove it: clients join the realm that they ask for")]);
+    let realm = section.get("realm").and_then(|item| uri(cx, &item));
     let (role, place) = match section.get("role") {
         Some(item) => (item.name(cx)?, item.place),
         None => (default.unwrap_or(ANONYMOUS).to_owned(), section.place.clone()),
     };
     use_role(cx, &role, &place, "anonymous clients have");
-    Some(AnonymousPrincipal { role, authid })
+    Some(AnonymousPrincipal { role, authid, realm })
 }
 
 pub(super) fn principals(
@@ -113,11 +117,16 @@ fn cra_secret(cx: &mut Context<'_>, section: &mut Section<'_>) -> Option<CraSecr
         // One of them is of the wrong type: that is reported, and what it means together is unknown.
         return None;
     }
-    match members.secret() {
-        Ok(secret) => Some(secret.into_derived()),
+    match members.secret_or_password() {
+        Ok((secret, is_password)) => {
+            if let (true, Some(item)) = (is_password, &places.0) {
+                let message = "taken for the password: it is not base64 of keylen bytes, so it is no derived key";
+                cx.warn(&item.place, message, "name it password, or give what wampd derive-key prints");
+            }
+            Some(secret.into_derived())
+        }
         Err(error) => {
             let place = match (&error, places) {
-                (CraMembersError::NotDerived { .. }, (Some(item), _)) => item.place,
                 (CraMembersError::SecretAndPassword, (_, Some(item))) => item.place,
                 _ => section.place.clone(),
             };
