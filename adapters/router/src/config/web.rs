@@ -53,9 +53,12 @@ impl<S> Routes<S> {
     }
 
     /// The same paths with something else there.
-    pub fn map<T>(self, mut with: impl FnMut(S) -> T) -> Routes<T> {
-        let route = |Route { path, service }| Route { path, service: with(service) };
-        Routes { routes: self.routes.into_iter().map(route).collect() }
+    ///
+    /// # Errors
+    /// The first of `with`.
+    pub fn try_map<T, E>(self, mut with: impl FnMut(S) -> Result<T, E>) -> Result<Routes<T>, E> {
+        let route = |Route { path, service }| Ok(Route { path, service: with(service)? });
+        Ok(Routes { routes: self.routes.into_iter().map(route).collect::<Result<_, E>>()? })
     }
 }
 

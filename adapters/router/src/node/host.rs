@@ -1,8 +1,6 @@
 //! What a server asks of the program it runs in: who may join and act, what HTTP requests get, what is logged.
 
-use super::Service;
 use super::authorize::AskedAction;
-use super::cookies::Cookies;
 use super::demo::{self, Backend};
 use super::files::{self, Shelf};
 use super::functions::Functions;
@@ -10,11 +8,12 @@ use super::observe::Observer;
 use super::pages;
 use super::processes::Processes;
 use super::services::{Call, CallFailed, Services};
+use super::site::{Served, Service};
 use crate::authn::answerer::{Answer, Answerer, Pending};
 use crate::authn::function::{Login, Reply};
 use crate::authn::grant::{FunctionError, FunctionGrant};
 use crate::authn::scram::ScramSecret;
-use crate::config::{AuthConfig, Authorizers, DynamicAuth, FunctionAuth, NodeLimits, Route, Routes};
+use crate::config::{AuthConfig, Authorizers, DynamicAuth, FunctionAuth, NodeLimits, Route};
 use crate::log::Log;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -37,10 +36,7 @@ const DYNAMIC_FAILED: &str = "the dynamic authenticator failed";
 
 #[derive(Debug)]
 pub(super) struct NodeHost {
-    /// By tag.
-    auths: Vec<AuthConfig>,
-    /// By listener.
-    sites: Vec<Routes<Service>>,
+    served: Served,
     realms: BTreeSet<Uri>,
     pub(super) authorizers: Authorizers,
     shelf: Shelf,
@@ -49,8 +45,8 @@ pub(super) struct NodeHost {
     pub(super) services: Services<Asked>,
     demo: Option<Backend>,
     pub(super) observer: Observer,
-    pub(super) processes: Option<Processes>,
-    pub(super) cookies: Option<(Cookies, ServerHandle)>,
+    processes: Processes,
+    server: ServerHandle,
     pub(super) log: Arc<Log>,
 }
 
@@ -72,18 +68,18 @@ pub(super) struct AskedLogin {
 
 impl NodeHost {
     pub(super) fn new(
-        auths: Vec<AuthConfig>,
-        sites: Vec<Routes<Service>>,
+        served: Served,
         realms: BTreeSet<Uri>,
         authorizers: Authorizers,
         limits: &NodeLimits,
+        processes: Processes,
+        server: ServerHandle,
         log: Arc<Log>,
     ) -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         Ok(Self {
-            auths,
-            sites,
+            served,
             realms,
             authorizers,
             shelf: Shelf::new(limits.max_file_memory),
@@ -92,8 +88,8 @@ impl NodeHost {
             services: Services::new(limits.max_waiting_decisions),
             demo: None,
             observer: Observer::default(),
-            processes: None,
-            cookies: None,
+            processes,
+            server,
             log,
         })
     }
@@ -230,8 +226,8 @@ fn log_failure(log: &Log, authenticator: &str, method: &str, error: &FunctionErr
 impl Host for NodeHost {
     fn authenticate(&mut self, request: &AuthRequest, cx: &mut Context<'_>) -> Option<AuthVerdict> {
         let none = AuthConfig::default();
-        let auth = usize::try_from(request.tag).ok().and_then(|tag| self.auths.get(tag)).unwrap_or(&none);
-        let known = self.cookies.as_mut().and_then(|(cookies, _)| cookies.known(request));
+        let auth = usize::try_from(request.tag).ok().and_then(|tag| self.served.auths.get(tag)).unwrap_or(&none);
+        let known = self.served.cookies.known(request);
         match self.answerer.answer(auth, request, known) {
             Answer::Verdict(verdict) => Some(verdict),
             Answer::Function(function, login, pending) => self.ask_function(request, function, login, pending, cx),
@@ -244,16 +240,15 @@ impl Host for NodeHost {
     }
 
     fn http(&mut self, ListenerId(number): ListenerId, _: &PeerAddress, request: &HttpRequest) -> HttpAction {
-        let Some(site) = self.sites.get(number) else { return not_found() };
+        let Some(site) = self.served.routes.get(number) else { return not_found() };
         let Some((Route { service, .. }, rest)) = site.find(request.path()) else {
             let page = self.demo.as_ref().and_then(|_| demo::page(request.path()));
             return page.map_or_else(not_found, HttpAction::Respond);
         };
         match service {
             Service::WebSocket { options, tag, cookies } => {
-                let tracked = cookies.zip(self.cookies.as_mut());
-                let (headers, details) =
-                    tracked.map(|(jar, (cookies, _))| cookies.upgrade(jar, request)).unwrap_or_default();
+                let tracked = cookies.map(|jar| self.served.cookies.upgrade(jar, request));
+                let (headers, details) = tracked.unwrap_or_default();
                 HttpAction::WebSocket { options: options.clone(), tag: *tag, headers, details }
             }
             Service::Static(files) => HttpAction::Respond(files::respond(files, rest, &mut self.shelf, request)),
@@ -274,11 +269,9 @@ impl Host for NodeHost {
 
     fn observe(&mut self, fact: &Observation<'_>) {
         if matches!(fact, Observation::ShuttingDown) {
-            self.processes.iter().for_each(Processes::settle);
+            self.processes.settle();
         }
-        if let Some((cookies, server)) = &mut self.cookies {
-            cookies.observe(fact, server);
-        }
+        self.served.cookies.observe(fact, &self.server);
         self.observer.observe(&self.log, fact);
     }
 }

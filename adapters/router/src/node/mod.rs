@@ -11,22 +11,20 @@ mod observe;
 mod pages;
 mod processes;
 mod services;
+mod site;
 
-use crate::config::{
-    AnonymousPrincipal, AuthConfig, Endpoint as ConfigEndpoint, JsonConfig, NodeConfig, PathService, Provider, Routes,
-    StaticConfig,
-};
+use crate::config::NodeConfig;
 use crate::log::Log;
 use certificates::{CertificateError, Certificates, Reloader};
-use cookies::{Cookies, JarId};
+use cookies::Cookies;
 use core::fmt;
 use host::NodeHost;
 use processes::{PrivateSockets, Processes};
+use site::Site;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use wampd_mio::{BindError, Endpoint, ListenerConfig, ListenerId, Server, ServerConfig, ServerHandle};
-use wampd_wire::{RawSocketOptions, ServerOptions, UpgradeOptions};
+use wampd_mio::{BindError, Endpoint, ListenerId, Server, ServerConfig, ServerHandle};
 
 /// A node whose listeners are open.
 #[derive(Debug)]
@@ -88,74 +86,22 @@ impl fmt::Display for StartError {
 
 impl core::error::Error for StartError {}
 
-/// What a route is answered with.
-#[derive(Debug)]
-enum Service {
-    WebSocket { options: Arc<UpgradeOptions>, tag: u64, cookies: Option<JarId> },
-    Static(StaticConfig),
-    Json(JsonConfig),
-    Redirect(String),
-    NodeInfo,
-}
-
 impl Node {
     /// Opens the listeners of a configuration. Connections wait until [`Node::run`].
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left open then.
     pub fn bind(config: NodeConfig, log: Arc<Log>) -> Result<Self, StartError> {
-        let (mut auths, mut sites, mut listeners) = (Vec::new(), Vec::new(), Vec::new());
-        let mut certificates = Certificates::new();
-        let mut cookies = Cookies::new(config.limits.max_cookies, log.clone());
-        let mut unusable = None;
-        let mut tag = |auth: AuthConfig| {
-            auths.push(auth);
-            auths.len() as u64 - 1
-        };
+        let mut site = Site::new(Cookies::new(config.limits.max_cookies, log.clone()));
         for transport in config.transports {
-            let (endpoint, backlog) = match transport.endpoint {
-                ConfigEndpoint::Tcp { address, backlog } => (Endpoint::Tcp(address), backlog),
-                ConfigEndpoint::Unix { path, backlog } => (Endpoint::Unix { path, mode: None }, backlog),
-            };
-            let rawsocket = tag(transport.rawsocket_auth.unwrap_or_default());
-            sites.push(transport.routes.map(|service| match service {
-                PathService::WebSocket(config) => {
-                    let cookies = config.cookie.and_then(|cookie| {
-                        cookies
-                            .add(cookie)
-                            .map_err(|(file, error)| unusable = Some(StartError::Cookies { file, error }))
-                            .ok()
-                    });
-                    Service::WebSocket { options: config.upgrade.clone(), tag: tag(config.auth), cookies }
-                }
-                PathService::Static(files) => Service::Static(files),
-                PathService::Json(json) => Service::Json(json),
-                PathService::Redirect(url) => Service::Redirect(url),
-                PathService::NodeInfo => Service::NodeInfo,
-            }));
-            listeners.push(ListenerConfig {
-                endpoint,
-                backlog,
-                tls: transport.tls.map(|tls| certificates.add(tls)).transpose().map_err(StartError::Certificates)?,
-                transport: transport.server,
-                tag: rawsocket,
-            });
+            site.transport(transport)?;
         }
-        if let Some(error) = unusable {
-            return Err(error);
-        }
-        let public = listeners.len();
+        let public = site.listeners.len();
         let sockets = PrivateSockets::new(config.components.len()).map_err(StartError::System)?;
         for (component, path) in config.components.iter().zip(sockets.paths()) {
-            let (role, authid) = (component.role.clone(), Some(component.name.clone()));
-            let anonymous = Some(Provider::Static(AnonymousPrincipal { role, authid, realm: None }));
-            let (endpoint, backlog) = (Endpoint::Unix { path, mode: Some(0o600) }, ListenerConfig::BACKLOG);
-            let transport =
-                ServerOptions { http: None, rawsocket: Some(RawSocketOptions::default()), ..Default::default() };
-            let tag = tag(AuthConfig { anonymous, ..AuthConfig::default() });
-            sites.push(Routes::default());
-            listeners.push(ListenerConfig { endpoint, backlog, tls: None, transport: Arc::new(transport), tag });
+            site.component(component, path);
         }
+        let Site { served, listeners, certificates } = site;
         let endpoints: Vec<Endpoint> = listeners.iter().map(|listener| listener.endpoint.clone()).collect();
         let realms = config.router.realms.iter().map(|realm| realm.name.clone()).collect();
         let mut router = config.router;
@@ -171,10 +117,9 @@ impl Node {
         processes.functions(&config.functions).map_err(StartError::System)?;
         processes.components(config.components, sockets).map_err(StartError::System)?;
         processes.guests(config.guests).map_err(StartError::System)?;
-        let host = NodeHost::new(auths, sites, realms, config.authorizers, &config.limits, log.clone());
-        let mut host = host.map_err(StartError::System)?;
-        host.processes = Some(processes);
-        host.cookies = Some((cookies, server.handle()));
+        let (authorizers, handle) = (config.authorizers, server.handle());
+        let host = NodeHost::new(served, realms, authorizers, &config.limits, processes, handle, log.clone());
+        let host = host.map_err(StartError::System)?;
         Ok(Self { server, host, certificates, log, public })
     }
 
