@@ -300,6 +300,38 @@ impl Sim {
         }
     }
 
+    /// Lets a client try to join, settles, and returns the only thing that it was told.
+    ///
+    /// # Panics
+    /// It was told nothing or more, another client was told something, or the world does not settle.
+    pub fn outcome(&mut self, config: ClientConfig, link: LinkInfo) -> ClientEvent {
+        let id = self.client_on(config, Wire::ALL[0], link);
+        let mut events = Vec::new();
+        self.settle(10_000, |_, whom, told| {
+            if let Told::Event(event) = told {
+                assert_eq!(whom, id);
+                events.push(event);
+            }
+        });
+        assert_eq!(events.len(), 1, "{events:?}");
+        events.remove(0)
+    }
+
+    /// Settles, and returns the messages that a bare peer was told meanwhile, itself alone.
+    ///
+    /// # Panics
+    /// Another peer was told something, or the world does not settle.
+    pub fn messages(&mut self, id: EndId) -> Vec<Message> {
+        let mut messages = Vec::new();
+        self.settle(10_000, |_, whom, told| {
+            assert_eq!(whom, id);
+            if let Told::Message(message) = told {
+                messages.push(message);
+            }
+        });
+        messages
+    }
+
     /// Settles, and returns what clients were told meanwhile.
     ///
     /// # Panics

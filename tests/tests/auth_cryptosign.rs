@@ -12,7 +12,7 @@ use wampd_core::value::{Dict, Value};
 use wampd_tests::answerer::{REALM, at_once, identity, signing_key};
 use wampd_tests::config::{ANYTHING, open_realm};
 use wampd_tests::link::Wire;
-use wampd_tests::sim::{EndId, Sim, Told};
+use wampd_tests::sim::{EndId, Sim};
 
 const BOUND: usize = 10_000;
 
@@ -39,19 +39,6 @@ fn on(channel: [u8; 32]) -> LinkInfo {
     LinkInfo { channel_binding: Some(ChannelBinding::tls_exporter(channel)), ..LinkInfo::default() }
 }
 
-fn outcome(sim: &mut Sim, config: ClientConfig, link: LinkInfo) -> ClientEvent {
-    let id = sim.client_on(config, Wire::ALL[0], link);
-    let mut events = Vec::new();
-    sim.settle(BOUND, |_, whom, told| {
-        if let Told::Event(event) = told {
-            assert_eq!(whom, id);
-            events.push(event);
-        }
-    });
-    assert_eq!(events.len(), 1, "{events:?}");
-    events.remove(0)
-}
-
 #[track_caller]
 fn assert_aborted(event: &ClientEvent, who: Side, why: &wampd_core::uri::Uri, words: &str) {
     let ClientEvent::Aborted { by, reason, details } = event else { panic!("not aborted: {event:?}") };
@@ -76,7 +63,7 @@ fn the_right_key_opens_a_session_over_every_wire() {
 
 #[test]
 fn another_key_is_refused() {
-    let event = outcome(&mut world(), config(SecretKey::from_bytes(&[2; 32]), None), LinkInfo::default());
+    let event = world().outcome(config(SecretKey::from_bytes(&[2; 32]), None), LinkInfo::default());
     assert_aborted(&event, Side::Router, &error::NOT_AUTHORIZED, "signed message has invalid signature");
 }
 
@@ -84,7 +71,7 @@ fn another_key_is_refused() {
 fn another_router_is_not_joined() {
     let words = "the router does not have the key that it is known by";
     let stranger = SecretKey::from_bytes(&[8; 32]);
-    let event = outcome(&mut world(), config(signing_key(), Some(&stranger)), LinkInfo::default());
+    let event = world().outcome(config(signing_key(), Some(&stranger)), LinkInfo::default());
     assert_aborted(&event, Side::Client, &error::AUTHENTICATION_FAILED, words);
     // One without any key, and one that does not ask for anything.
     let answerer = || {
@@ -94,11 +81,11 @@ fn another_router_is_not_joined() {
         })
     };
     let mut keyless = Sim::new(1, open_realm(), Duration::ZERO, answerer());
-    let event = outcome(&mut keyless, config(signing_key(), Some(&router_key())), LinkInfo::default());
+    let event = keyless.outcome(config(signing_key(), Some(&router_key())), LinkInfo::default());
     assert_aborted(&event, Side::Client, &error::AUTHENTICATION_FAILED, words);
     let lets_in = at_once(|request| AuthVerdict::Welcome(identity(request, ANYTHING, "anonymous")));
     let mut open = Sim::new(1, open_realm(), Duration::ZERO, lets_in);
-    let event = outcome(&mut open, config(signing_key(), Some(&router_key())), LinkInfo::default());
+    let event = open.outcome(config(signing_key(), Some(&router_key())), LinkInfo::default());
     let words = "the router let the client in without proving who it is";
     assert_aborted(&event, Side::Client, &error::AUTHENTICATION_FAILED, words);
 }
@@ -106,7 +93,7 @@ fn another_router_is_not_joined() {
 #[test]
 fn a_demanded_binding_is_not_given_up() {
     let bound = ClientConfig { channel_binding: true, ..config(signing_key(), None) };
-    let event = outcome(&mut world(), bound.clone(), LinkInfo::default());
+    let event = world().outcome(bound.clone(), LinkInfo::default());
     let words = "channel binding is demanded, and the connection has none";
     assert_aborted(&event, Side::Client, &error::AUTHENTICATION_FAILED, words);
     // A router that answers without it.
@@ -114,7 +101,7 @@ fn a_demanded_binding_is_not_given_up() {
         let extra = Dict::from([("challenge".to_owned(), "00".repeat(32).into())]);
         AuthVerdict::Challenge(Challenge::Custom { method: "cryptosign".to_owned(), extra, state: Dict::new() })
     });
-    let event = outcome(&mut Sim::new(1, open_realm(), Duration::ZERO, lax), bound, on([3; 32]));
+    let event = Sim::new(1, open_realm(), Duration::ZERO, lax).outcome(bound, on([3; 32]));
     let words = "channel binding of this type is not possible on this connection";
     assert_aborted(&event, Side::Client, &error::AUTHENTICATION_FAILED, words);
 }
@@ -131,23 +118,12 @@ fn hello(extra: &[(&str, Value)]) -> Hello {
     Hello { realm: Some(REALM), details }
 }
 
-fn told(sim: &mut Sim, id: EndId) -> Vec<Message> {
-    let mut messages = Vec::new();
-    sim.settle(BOUND, |_, whom, told| {
-        assert_eq!(whom, id);
-        if let Told::Message(message) = told {
-            messages.push(message);
-        }
-    });
-    messages
-}
-
 /// A peer on a connection, its challenge and the right answer.
 fn challenged(sim: &mut Sim, channel: Option<[u8; 32]>) -> (EndId, [u8; 32], String) {
     let id = sim.bare_on(Wire::Messages, channel.map_or_else(LinkInfo::default, on));
     let kind = channel.map_or(Value::Null, |_| Value::from("tls-exporter"));
     sim.send(id, hello(&[("channel_binding", kind.clone())]));
-    let [Message::Challenge(challenge)] = &told(sim, id)[..] else { panic!("not challenged") };
+    let [Message::Challenge(challenge)] = &sim.messages(id)[..] else { panic!("not challenged") };
     assert_eq!(challenge.extra["channel_binding"], kind);
     let text = challenge.extra["challenge"].as_str().expect("a challenge");
     let challenge = core::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).expect("hex"));
@@ -157,7 +133,7 @@ fn challenged(sim: &mut Sim, channel: Option<[u8; 32]>) -> (EndId, [u8; 32], Str
 
 fn is_welcomed(sim: &mut Sim, id: EndId, signature: &str) -> bool {
     sim.send(id, Authenticate { signature: signature.to_owned(), extra: Dict::new() });
-    match &told(sim, id)[..] {
+    match &sim.messages(id)[..] {
         [Message::Welcome(_)] => true,
         [Message::Abort(abort)] => {
             assert_eq!(abort.reason, error::NOT_AUTHORIZED);
@@ -219,7 +195,7 @@ fn a_hello_that_cannot_be_challenged_is_refused() {
         let mut sim = world();
         let id = sim.bare(Wire::Messages);
         sim.send(id, hello(&[(member, value)]));
-        let messages = told(&mut sim, id);
+        let messages = sim.messages(id);
         let [Message::Abort(abort)] = &messages[..] else { panic!("{messages:?}") };
         assert_eq!(abort.reason, error::AUTHENTICATION_FAILED);
         assert_eq!(abort.details["message"], words.into());

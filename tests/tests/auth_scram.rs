@@ -14,7 +14,7 @@ use wampd_core::value::{Dict, Value};
 use wampd_tests::answerer::{CHEAP, REALM, at_once, deny, identity, scram_credential};
 use wampd_tests::config::{ANYTHING, open_realm};
 use wampd_tests::link::Wire;
-use wampd_tests::sim::{Answerer, EndId, Sim, Told};
+use wampd_tests::sim::{Answerer, EndId, Sim};
 
 const BOUND: usize = 10_000;
 const BOTH: [Dialect; 2] = [Dialect::WampScram, Dialect::Crossbar];
@@ -50,20 +50,6 @@ fn config(authid: &str, dialect: Dialect, password: &str) -> ClientConfig {
     ClientConfig { limits, ..ClientConfig::with_credential(REALM, authid, credential) }
 }
 
-/// The only end that a handshake of this client comes to.
-fn outcome(sim: &mut Sim, config: ClientConfig, link: LinkInfo) -> ClientEvent {
-    let id = sim.client_on(config, Wire::ALL[0], link);
-    let mut events = Vec::new();
-    sim.settle(BOUND, |_, whom, told| {
-        if let Told::Event(event) = told {
-            assert_eq!(whom, id);
-            events.push(event);
-        }
-    });
-    assert_eq!(events.len(), 1, "{events:?}");
-    events.remove(0)
-}
-
 fn on(channel: [u8; 32]) -> LinkInfo {
     LinkInfo { channel_binding: Some(ChannelBinding::tls_exporter(channel)), ..LinkInfo::default() }
 }
@@ -93,7 +79,7 @@ fn the_right_password_opens_a_session_over_every_wire() {
 fn a_wrong_password_and_an_unknown_user_fail_alike() {
     for dialect in BOTH {
         for authid in ["joe", "jim"] {
-            let event = outcome(&mut world(router_of_joe()), config(authid, dialect, "wrong"), LinkInfo::default());
+            let event = world(router_of_joe()).outcome(config(authid, dialect, "wrong"), LinkInfo::default());
             assert_aborted(&event, Side::Router, &error::NOT_AUTHORIZED, "SCRAM authentication failed");
         }
     }
@@ -102,13 +88,13 @@ fn a_wrong_password_and_an_unknown_user_fail_alike() {
 #[test]
 fn proofs_are_bound_to_the_connection() {
     let bound = || ClientConfig { channel_binding: true, ..config("joe", Dialect::WampScram, "secret") };
-    let joined = outcome(&mut world(router_of_joe()), bound(), on([3; 32]));
+    let joined = world(router_of_joe()).outcome(bound(), on([3; 32]));
     assert!(matches!(joined, ClientEvent::Joined(_)), "{joined:?}");
     // Not bound although it could be: as the client likes.
-    let joined = outcome(&mut world(router_of_joe()), config("joe", Dialect::WampScram, "secret"), on([3; 32]));
+    let joined = world(router_of_joe()).outcome(config("joe", Dialect::WampScram, "secret"), on([3; 32]));
     assert!(matches!(joined, ClientEvent::Joined(_)), "{joined:?}");
     let words = "channel binding is demanded, and the connection has none";
-    let event = outcome(&mut world(router_of_joe()), bound(), LinkInfo::default());
+    let event = world(router_of_joe()).outcome(bound(), LinkInfo::default());
     assert_aborted(&event, Side::Client, &error::AUTHENTICATION_FAILED, words);
 }
 
@@ -116,7 +102,7 @@ fn proofs_are_bound_to_the_connection() {
 fn the_dialect_of_crossbar_has_no_channel_binding() {
     let bound = ClientConfig { channel_binding: true, ..config("joe", Dialect::Crossbar, "secret") };
     let words = "channel binding of this type is not possible on this connection";
-    let event = outcome(&mut world(router_of_joe()), bound, on([3; 32]));
+    let event = world(router_of_joe()).outcome(bound, on([3; 32]));
     assert_aborted(&event, Side::Client, &error::AUTHENTICATION_FAILED, words);
 }
 
@@ -125,14 +111,14 @@ fn a_router_that_does_not_prove_itself_is_not_joined() {
     let words = "the router let the client in without proving who it is";
     for dialect in BOTH {
         let lets_in = at_once(|request| AuthVerdict::Welcome(identity(request, ANYTHING, "anonymous")));
-        let event = outcome(&mut world(lets_in), config("joe", dialect, "secret"), LinkInfo::default());
+        let event = world(lets_in).outcome(config("joe", dialect, "secret"), LinkInfo::default());
         assert_aborted(&event, Side::Client, &error::AUTHENTICATION_FAILED, words);
     }
     // Unless the client offered to join without any proof of the router's.
     let mut either = config("joe", Dialect::WampScram, "secret");
     either.credentials.push(Credential::Ticket("ticket".to_owned()));
     let lets_in = at_once(|request| AuthVerdict::Welcome(identity(request, ANYTHING, "anonymous")));
-    assert!(matches!(outcome(&mut world(lets_in), either, LinkInfo::default()), ClientEvent::Joined(_)));
+    assert!(matches!(world(lets_in).outcome(either, LinkInfo::default()), ClientEvent::Joined(_)));
 }
 
 /// A thief of a challenge who knows how to ask but not what to check.
@@ -151,7 +137,7 @@ fn a_router_without_the_users_keys_is_found_out() {
         }
         _ => AuthVerdict::Welcome(identity(request, ANYTHING, "wamp-scram")),
     });
-    let event = outcome(&mut world(thief), config("joe", Dialect::WampScram, "secret"), LinkInfo::default());
+    let event = world(thief).outcome(config("joe", Dialect::WampScram, "secret"), LinkInfo::default());
     let words = "the router does not know the keys of the password";
     assert_aborted(&event, Side::Client, &error::AUTHENTICATION_FAILED, words);
 }
@@ -169,17 +155,6 @@ fn hello(dialect: Dialect, authid: Option<&str>, extra: &[(&str, Value)]) -> Hel
     Hello { realm: Some(REALM), details }
 }
 
-fn told(sim: &mut Sim, id: EndId) -> Vec<Message> {
-    let mut messages = Vec::new();
-    sim.settle(BOUND, |_, whom, told| {
-        assert_eq!(whom, id);
-        if let Told::Message(message) = told {
-            messages.push(message);
-        }
-    });
-    messages
-}
-
 /// An exchange by hand: the challenge, and the right answer to it.
 fn challenged(sim: &mut Sim, dialect: Dialect, link: LinkInfo) -> (EndId, ChallengeMessage, Authenticate) {
     let channel = link.channel_binding;
@@ -188,7 +163,7 @@ fn challenged(sim: &mut Sim, dialect: Dialect, link: LinkInfo) -> (EndId, Challe
     let extra: Vec<_> = client.hello_extra().into_iter().collect();
     let extra: Vec<_> = extra.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
     sim.send(id, hello(dialect, Some("joe"), &extra));
-    let [Message::Challenge(challenge)] = &told(sim, id)[..] else { panic!("not challenged") };
+    let [Message::Challenge(challenge)] = &sim.messages(id)[..] else { panic!("not challenged") };
     let answer = client.answer("secret", &challenge.extra, &CHEAP).expect("a good challenge");
     let answer = Authenticate { signature: answer.signature, extra: answer.extra };
     (id, challenge.clone(), answer)
@@ -196,7 +171,7 @@ fn challenged(sim: &mut Sim, dialect: Dialect, link: LinkInfo) -> (EndId, Challe
 
 fn is_welcomed(sim: &mut Sim, id: EndId, answer: Authenticate) -> bool {
     sim.send(id, answer);
-    match &told(sim, id)[..] {
+    match &sim.messages(id)[..] {
         [Message::Welcome(Welcome { .. })] => true,
         [Message::Abort(abort)] => {
             assert_eq!(abort.reason, error::NOT_AUTHORIZED);
@@ -230,7 +205,7 @@ fn an_answer_relayed_over_another_connection_is_refused() {
     let extra: Vec<_> = extra.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
     let id = sim.bare_on(Wire::Messages, on([3; 32]));
     sim.send(id, hello(Dialect::WampScram, Some("joe"), &extra));
-    let [Message::Challenge(challenge)] = &told(&mut sim, id)[..] else { panic!("not challenged") };
+    let [Message::Challenge(challenge)] = &sim.messages(id)[..] else { panic!("not challenged") };
     let answer = client.answer("secret", &challenge.extra, &CHEAP).expect("a good challenge");
     assert!(!is_welcomed(&mut sim, id, Authenticate { signature: answer.signature, extra: answer.extra }));
 }
@@ -277,7 +252,7 @@ fn a_hello_that_cannot_be_challenged_is_refused_whoever_sends_it() {
             let mut sim = world(router_of_joe());
             let id = sim.bare(Wire::Messages);
             sim.send(id, hello(dialect, authid, &extra));
-            let messages = told(&mut sim, id);
+            let messages = sim.messages(id);
             let [Message::Abort(abort)] = &messages[..] else { panic!("{messages:?}") };
             assert_eq!(abort.reason, error::AUTHENTICATION_FAILED);
             assert_eq!(abort.details["message"], words.into());
@@ -291,7 +266,7 @@ fn the_mock_challenge_of_a_name_is_always_the_same() {
         let mut sim = world(router_of_joe());
         let id = sim.bare(Wire::Messages);
         sim.send(id, hello(Dialect::WampScram, Some(authid), &[("nonce", "AAAA".into())]));
-        let [Message::Challenge(challenge)] = &told(&mut sim, id)[..] else { panic!("not challenged") };
+        let [Message::Challenge(challenge)] = &sim.messages(id)[..] else { panic!("not challenged") };
         let keys: Vec<_> = challenge.extra.keys().cloned().collect();
         (challenge.extra["salt"].clone(), keys)
     };

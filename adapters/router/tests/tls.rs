@@ -185,6 +185,16 @@ fn what_can_not_be_used_is_told_at_the_start() {
     }
 }
 
+/// A folder with what a node and its clients need, their two authorities, and what makes the node ask for certificates.
+fn both_certified(name: &str) -> (Folder, Authority, Authority, String) {
+    let folder = Folder::new(name);
+    let (authority, clients) = (Authority::new(), Authority::new());
+    authority.install(&folder);
+    folder.write("clients.pem", &clients.pem);
+    let more = format!(r#", "ca_certificates": ["{}"]"#, folder.path("clients.pem"));
+    (folder, authority, clients, more)
+}
+
 /// A client of the node, with a certificate for its name.
 fn client(authority: &Authority, clients: &Authority, name: &str) -> (Options, String) {
     let (certificate, key, fingerprint) = clients.sign(name);
@@ -194,13 +204,9 @@ fn client(authority: &Authority, clients: &Authority, name: &str) -> (Options, S
 
 #[test]
 fn principals_of_the_configuration_are_known_by_their_certificates() {
-    let folder = Folder::new("static");
-    let (authority, clients) = (Authority::new(), Authority::new());
-    authority.install(&folder);
-    folder.write("clients.pem", &clients.pem);
+    let (folder, authority, clients, more) = both_certified("static");
     let (known, fingerprint) = client(&authority, &clients, "client_0");
     let (unknown, _) = client(&authority, &clients, "client_0");
-    let more = format!(r#", "ca_certificates": ["{}"]"#, folder.path("clients.pem"));
     let auth = format!(
         r#"{{"tls": {{"type": "static", "principals":
             {{"joe": {{"certificate-sha256": "{fingerprint}", "role": "user"}}}}}}}}"#
@@ -224,13 +230,9 @@ fn principals_of_the_configuration_are_known_by_their_certificates() {
 
 #[test]
 fn a_procedure_decides_about_certificates() {
-    let folder = Folder::new("dynamic");
-    let (authority, clients) = (Authority::new(), Authority::new());
-    authority.install(&folder);
-    folder.write("clients.pem", &clients.pem);
+    let (folder, authority, clients, more) = both_certified("dynamic");
     let (joe, fingerprint) = client(&authority, &clients, "joe");
     let (ann, _) = client(&authority, &clients, "ann");
-    let more = format!(r#", "ca_certificates": ["{}"]"#, folder.path("clients.pem"));
     let auth = r#"{"tls": {"type": "dynamic", "authenticator": "com.example.authenticate"}}"#;
     let node = node(&folder, &more, auth);
     let authenticator = Authenticator::new(node.service(), move |_, details| {
@@ -255,13 +257,9 @@ fn a_procedure_decides_about_certificates() {
 
 #[test]
 fn a_function_decides_about_certificates() {
-    let folder = Folder::new("function");
-    let (authority, clients) = (Authority::new(), Authority::new());
-    authority.install(&folder);
-    folder.write("clients.pem", &clients.pem);
+    let (folder, authority, clients, more) = both_certified("function");
     let (joe, fingerprint) = client(&authority, &clients, "joe");
     let (ann, _) = client(&authority, &clients, "ann");
-    let more = format!(r#", "ca_certificates": ["{}"]"#, folder.path("clients.pem"));
     let mut config = config(&folder, &more, ANYBODY);
     let authenticator = move |login: &Login| {
         let certificate = login.details["transport"].as_dict().and_then(|transport| transport["peer_cert"].as_dict());

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use bytes::BytesMut;
-use rand_core::{TryRng, utils};
 use wampd_core::{
     auth::cra,
     codec::{DecodeLimits, Format, decode, encode},
@@ -21,6 +20,7 @@ use wampd_wire::{Client, CloseCode, Incoming, RawSocketOptions, Subprotocol, Upg
 use crate::{
     Meter,
     process::Process,
+    rng::TestRng,
     sockets::{Happened, Sockets},
 };
 
@@ -43,27 +43,6 @@ impl Transport {
     }
 }
 
-/// Masks need not be secret here (SplitMix64).
-struct Masks(u64);
-
-impl TryRng for Masks {
-    type Error = std::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok((self.try_next_u64()? >> 32) as u32)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        Ok(z ^ z >> 31)
-    }
-
-    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Self::Error> {
-        utils::fill_bytes_via_next_word(dst, || self.try_next_u64())
-    }
-}
-
 /// Something that came for the load.
 enum Got {
     Open,
@@ -75,7 +54,7 @@ struct Load {
     router: SocketAddr,
     transport: Transport,
     sockets: Sockets,
-    clients: BTreeMap<usize, Client<Masks>>,
+    clients: BTreeMap<usize, Client<TestRng>>,
     got: Vec<(usize, Got)>,
 }
 
@@ -95,7 +74,7 @@ impl Load {
                     _ => Subprotocol::Json,
                 };
                 let request = UpgradeRequest::new("localhost", "/ws", vec![subprotocol]);
-                Client::websocket(request, Masks(id as u64), open_by, out).expect("a valid request")
+                Client::websocket(request, TestRng(id as u64), open_by, out).expect("a valid request")
             }
             Transport::RawSocket(format) => {
                 Client::rawsocket(format, RawSocketOptions::default(), open_by, out).expect("a known serializer")

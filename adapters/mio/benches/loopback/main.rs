@@ -6,11 +6,15 @@
 //! ```
 //!
 //! Processor time of the measured process per message, in microseconds. NAME selects lines that contain it. `--smoke` does a
-//! little of everything and checks all answers. See `benches/README.md` for how to read the figures.
+//! little of everything and checks all answers.
 
 #[path = "../../examples/serve.rs"]
 #[allow(dead_code)] // its `main`
 mod serve;
+
+#[path = "../../tests/support/rng.rs"]
+#[allow(unreachable_pub)] // a module of the tests
+mod rng;
 
 mod load;
 mod process;

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)] // a module of each test, not an interface
 
 pub mod peer;
+pub mod rng;
 pub mod server;
 
 use std::time::Duration;

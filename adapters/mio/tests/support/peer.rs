@@ -8,7 +8,6 @@ use std::{
 };
 
 use bytes::BytesMut;
-use rand_core::{TryRng, utils};
 use wampd_core::{
     client::{Client, ClientConfig, ClientEvent, ClientOutput},
     codec::{DecodeLimits, Format, decode, encode},
@@ -21,7 +20,7 @@ use wampd_core::{
 use wampd_mio::Endpoint;
 use wampd_wire::{Client as Wire, Incoming, MaxLength, RawSocketOptions, Subprotocol, UpgradeRequest};
 
-use super::{PATIENCE, server::REALM};
+use super::{PATIENCE, rng::TestRng, server::REALM};
 
 /// Blocking clients do not look at the clock.
 const NOW: Instant = Instant::ZERO;
@@ -42,28 +41,6 @@ impl Transport {
     pub fn all() -> impl Iterator<Item = Self> {
         let rawsockets = Format::ALL.map(|format| Self::RawSocket(format, MaxLength::MAX));
         Subprotocol::ALL.map(Self::WebSocket).into_iter().chain(rawsockets)
-    }
-}
-
-/// A small generator (SplitMix64) for masks and keys; only tests may use one this weak.
-pub struct TestRng(u64);
-
-impl TryRng for TestRng {
-    type Error = std::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok((self.try_next_u64()? >> 32) as u32)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Ok(z ^ z >> 31)
-    }
-
-    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Self::Error> {
-        utils::fill_bytes_via_next_word(dst, || self.try_next_u64())
     }
 }
 
