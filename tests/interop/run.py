@@ -5,7 +5,8 @@
 
 Starts one wampd with the example adapters/router/examples/wampcra-function and one with tests/interop/node, both on
 free ports of the loopback interface, and runs the programs of python/, python/cases/ and js/ against them. Chromium opens
-the page of the example. With names after the binary it runs only the cases whose names contain one of them.
+the page of the example. The node folders of crossbar/folders run as those of users of Crossbar.io (folders.py). With names
+after the binary it runs only the cases whose names contain one of them.
 
 The clients are installed at the versions of requirements.txt and package-lock.json into target/interop. Where python3's
 venv, node, npm or Chromium (in the path, or $CHROMIUM) are missing their cases are skipped and reported so; with CI=true or WAMPD_INTEROP=required a missing
@@ -19,13 +20,15 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
+
+from folders import folder_cases
+from programs import CASE_TIMEOUT, check, execute, free_port, kill, listens, start, succeed, tail
 
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parent.parent
@@ -36,7 +39,6 @@ REQUIRED = os.environ.get("CI") == "true" or os.environ.get("WAMPD_INTEROP") == 
 INSTALL_TIMEOUT = 600
 READY_TIMEOUT = 15
 STOP_TIMEOUT = 10
-CASE_TIMEOUT = 120
 
 # What a transport of a type is for: one of each type in a configuration.
 KINDS = {"web": "ws", "websocket": "backend", "rawsocket": "rs"}
@@ -81,6 +83,7 @@ def main():
                 python_cases(python, environment, report)
                 with Node.crossbar(wampd, folder / "crossbar", python) as crossbar:
                     crossbar_cases(python, crossbar, report)
+                folder_cases(wampd, python, folder / "folders", report)
                 report.case("shutdown", lambda: shutdown(python, interop, environment))
             report.case("the scenario's node stops cleanly", scenario.stop)
             report.case("the suite's node stops cleanly", interop.stop)
@@ -378,7 +381,7 @@ class Node:
     @classmethod
     def crossbar(cls, wampd, folder, python):
         """A folder of Crossbar.io as it is, but for the port; python3 is the one that has Autobahn."""
-        shutil.copytree(HERE / "crossbar", folder)
+        shutil.copytree(HERE / "crossbar", folder, ignore=shutil.ignore_patterns("folders"))
         config = json.loads((folder / ".crossbar/config.json").read_text())
         where = ("--cbdir", ".crossbar")
         return cls("the Crossbar.io node", wampd, folder, config, where, str(Path(python).parent))
@@ -437,22 +440,6 @@ def assign(config, folder):
         check(kind not in addresses, "two transports of type {}".format(transport["type"]))
         addresses[kind] = endpoint.get("port", endpoint.get("path"))
     return addresses
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def listens(kind, address):
-    family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
-    with socket.socket(family) as probe:
-        try:
-            probe.connect(address if kind == "unix" else ("127.0.0.1", address))
-        except OSError:
-            return False
-    return True
 
 
 class Backend:
@@ -564,47 +551,6 @@ def install(command, cwd=None):
         raise Missing("{}:\n{}{}".format(" ".join(command), tail(result.stdout), tail(result.stderr)))
 
 
-def start(command, environment=None, cwd=None, stderr=subprocess.PIPE):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(HERE / "python"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
-        **(environment or {}),
-    }
-    return subprocess.Popen(
-        command, cwd=cwd or HERE / "python", env=environment, text=True, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
-    )  # fmt: skip
-
-
-def execute(command, environment=None, cwd=None):
-    program = start(command, environment, cwd)
-    try:
-        out, err = program.communicate(timeout=CASE_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        kill(program)
-        out, err = program.communicate()
-        raise AssertionError("no end after {} s\n{}{}".format(CASE_TIMEOUT, tail(out), tail(err))) from None
-    return subprocess.CompletedProcess(command, program.returncode, out, err)
-
-
-def succeed(command, environment, cwd=None):
-    result = execute(command, environment, cwd)
-    output = tail(result.stdout) + tail(result.stderr)
-    check(result.returncode == 0, "exit status {}\n{}".format(result.returncode, output))
-
-
-def kill(process):
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-
-
-def tail(text, lines=60):
-    return "".join(line + "\n" for line in text.splitlines()[-lines:])
-
-
 # ---- the report ----------------------------------------------------------------------------------
 
 
@@ -646,11 +592,6 @@ class Report:
         skipped = ", {} skipped".format(self.skipped) if self.skipped else ""
         print("{} passed, {} failed{}".format(self.passed, self.failed, skipped), flush=True)
         sys.exit(0 if self.failed == 0 and self.passed > 0 else 1)
-
-
-def check(condition, otherwise):
-    if not condition:
-        raise AssertionError(otherwise)
 
 
 if __name__ == "__main__":
