@@ -86,8 +86,12 @@ class TwistedLoop:
         self.reactor.run()
 
     def stop(self):
-        if self.reactor.running:
+        from twisted.internet.error import ReactorNotRunning
+
+        try:
             self.reactor.stop()
+        except ReactorNotRunning:
+            pass  # it has been stopped before
 
 
 def uses_twisted():
@@ -216,6 +220,7 @@ class Component:
 
         def create():
             session = session_class(config)
+            session.on("ready", lambda *_, **__: self.channel.send({"id": 0, "result": None}))
             session.on("leave", self.left)
             session.on("disconnect", lambda *_, **__: self.loop.from_thread(self.loop.stop))
             return session
@@ -226,17 +231,25 @@ class Component:
         sys.exit(self.status)
 
     def connect(self, create):
-        path = self.request["socket"]
+        transport = self.request["transport"]
+        endpoint = transport["endpoint"]
         if isinstance(self.loop, TwistedLoop):
-            from autobahn.twisted.rawsocket import WampRawSocketClientFactory
-            from twisted.internet.endpoints import UNIXClientEndpoint
+            from autobahn.twisted import rawsocket, websocket
 
-            return UNIXClientEndpoint(self.loop.reactor, path).connect(WampRawSocketClientFactory(create))
+            return twisted_endpoint(self.loop.reactor, endpoint).connect(factory(rawsocket, websocket, create, transport))
         import txaio
-        from autobahn.asyncio.rawsocket import WampRawSocketClientFactory
+        from autobahn.asyncio import rawsocket, websocket
 
         txaio.config.loop = self.loop.loop
-        return self.loop.loop.create_unix_connection(WampRawSocketClientFactory(create), path)
+        made = factory(rawsocket, websocket, create, transport)
+        if endpoint["type"] == "unix":
+            return self.loop.loop.create_unix_connection(made, endpoint["path"])
+        tls = endpoint["tls"]
+        context = None if tls is None else ssl_context(tls)
+        name = None if tls is None else tls["hostname"]
+        return self.loop.loop.create_connection(
+            made, endpoint["host"], endpoint["port"], ssl=context, server_hostname=name
+        )
 
     def connected(self, _, error):
         if error is not None:
@@ -254,9 +267,57 @@ class Component:
         leave(self.loop)
 
 
+def factory(rawsocket, websocket, create, transport):
+    """What makes the protocol of a component, from one of Autobahn's two families of modules."""
+    from autobahn.wamp import serializer as known
+
+    names = {"json": "Json", "cbor": "CBOR", "msgpack": "MsgPack", "ubjson": "UBJSON", "flatbuffers": "FlatBuffers"}
+    serializers = [getattr(known, names[name] + "Serializer")() for name in transport["serializers"]]
+    if transport["type"] == "rawsocket":
+        return rawsocket.WampRawSocketClientFactory(create, serializer=serializers[0] if serializers else None)
+    return websocket.WampWebSocketClientFactory(create, url=transport["url"], serializers=serializers or None)
+
+
+def twisted_endpoint(reactor, endpoint):
+    from twisted.internet import endpoints, ssl
+
+    if endpoint["type"] == "unix":
+        return endpoints.UNIXClientEndpoint(reactor, endpoint["path"])
+    tcp = endpoints.HostnameEndpoint(reactor, endpoint["host"], endpoint["port"])
+    tls = endpoint["tls"]
+    if tls is None:
+        return tcp
+    authorities = [ssl.Certificate.loadPEM(contents(path)) for path in tls["ca_certificates"]]
+    me = tls["certificate"] and ssl.PrivateCertificate.loadPEM(contents(tls["key"]) + contents(tls["certificate"]))
+    options = ssl.optionsForClientTLS(
+        tls["hostname"] or endpoint["host"],
+        trustRoot=ssl.trustRootFromCertificates(authorities) if authorities else None,
+        clientCertificate=me or None,
+    )
+    return endpoints.wrapClientTLS(options, tcp)
+
+
+def ssl_context(tls):
+    import ssl
+
+    context = ssl.create_default_context()
+    for path in tls["ca_certificates"]:
+        context.load_verify_locations(path)
+    if tls["certificate"]:
+        context.load_cert_chain(tls["certificate"], tls["key"])
+    return context
+
+
+def contents(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def leave(loop):
     """wampd is gone or wants this process to end."""
-    threading.Timer(FAREWELL, os._exit, (0,)).start()
+    timer = threading.Timer(FAREWELL, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
     loop.from_thread(loop.stop)
 
 

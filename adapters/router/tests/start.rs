@@ -180,6 +180,45 @@ impl Raw {
 const HELLO: &str = r#"[1,"realm1",{"roles":{"caller":{}}}]"#;
 
 #[test]
+fn stop_ends_the_node_of_a_folder() {
+    let folder = Folder::new("stop");
+    let cbdir = format!("--cbdir={}", folder.0.display());
+    let stop = |args: &[&str]| wampd(args).output().expect("run");
+    let nobody = stop(&["stop", &cbdir]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("no node runs from"), "{nobody:?}");
+    let node = Wampd::example(&folder, "{}");
+    let again = stop(&["start", &cbdir]);
+    assert_eq!(again.status.code(), Some(1));
+    let says = format!("a node runs from this folder already as process {}", node.child.id());
+    assert!(String::from_utf8_lossy(&again.stderr).contains(&says), "{again:?}");
+    let stopped = stop(&["stop", &cbdir]);
+    assert_eq!(stopped.status.code(), Some(0), "{stopped:?}");
+    let (status, log) = node.end();
+    assert_eq!(status.code(), Some(0), "{log:#?}");
+    assert!(!folder.0.join("node.pid").exists());
+    assert_eq!(stop(&["stop", &cbdir]).status.code(), Some(1));
+    assert_eq!(stop(&["stop", "--cbdir"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_configuration_is_looked_for_in_the_folder() {
+    let folder = Folder::new("folder");
+    std::fs::create_dir_all(folder.0.join(".crossbar")).expect("a folder");
+    folder.write(".crossbar/other.json", "{\"version\": 2}");
+    let check = |args: &[&str]| {
+        let output = wampd(args).current_dir(&folder.0).output().expect("run");
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    for args in [&["check", "--cbdir=.crossbar", "--config=other.json"][..], &["check", ".crossbar/other.json"]] {
+        let says = check(args);
+        assert!(says.starts_with(".crossbar/other.json:") && says.contains("\"workers\" is missing"), "{says}");
+    }
+    let says = check(&["start"]);
+    assert!(says.starts_with(".crossbar: error: there is no configuration in this folder"), "{says}");
+}
+
+#[test]
 fn it_serves_and_says_goodbye() {
     let folder = Folder::new("goodbye");
     let mut wampd = Wampd::example(&folder, "{}");
@@ -323,7 +362,6 @@ fn what_can_not_be_started_is_said() {
 
     for args in [
         &["start", "config.json"][..],
-        &["start", "--config", "a", "--cbdir", "b"],
         &["start", "--log-level", "loud"],
         &["start", "--log-format", "xml"],
         &["start", "--nonsense"],

@@ -60,7 +60,7 @@ fn a_component_joins_with_its_role_over_a_socket_of_its_own() {
         (&"a.B".into(), &"realm1".into(), &1.into())
     );
     assert_eq!(request["path"][0].as_str(), folder.path().to_str());
-    let socket = Path::new(request["socket"].as_str().expect("a path"));
+    let socket = Path::new(request["transport"]["endpoint"]["path"].as_str().expect("a path"));
     let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!((mode(socket), mode(socket.parent().expect("a folder"))), (0o600, 0o700));
     let url: Url = format!("unix:{}", socket.display()).parse().expect("a URL");
@@ -74,6 +74,35 @@ fn a_component_joins_with_its_role_over_a_socket_of_its_own() {
     assert_eq!(support::who(&other).1, "anonymous", "others join as the transport says");
     drop(node);
     assert!(!socket.parent().expect("a folder").exists(), "the sockets are removed");
+}
+
+#[test]
+fn components_are_started_one_after_the_other() {
+    let folder = Folder::new();
+    // One that is ready when it is told so, one that ends without having been, and a last one.
+    let script = "#!/bin/sh\nread -r program; read -r request\necho \"$request\" >> request\n\
+        case \"$request\" in\n*first*) read -r told < go; echo ready; read -r end;;\n*second*) exit 1;;\n\
+        *) read -r end;;\nesac\n";
+    let file = folder.write("python", script);
+    std::fs::set_permissions(file, PermissionsExt::from_mode(0o700)).expect("executable");
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("go")).status();
+    assert!(made.expect("mkfifo").success());
+    let component = |name: &str| {
+        format!(
+            r#"{{"type": "class", "classname": "a.B", "id": "{name}", "realm": "realm1", "role": "backend",
+            "extra": "{name}", "wampd": {{"restart": "never"}}}}"#
+        )
+    };
+    let components = ["first", "second", "third"].map(component).join(", ");
+    let (node, _) = folder.load("config.json", &config(&components, ""));
+    let node = TestNode::start(node);
+    assert!(written(&folder, "request").contains("first"));
+    assert!(!node.log().contains("process=second"), "{}", node.log());
+    std::fs::write(folder.path().join("go"), "go\n").expect("written");
+    logged(&node, "process started process=third", 1);
+    let log = node.log();
+    let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("no {text} in {log}"));
+    assert!(at("process started process=second") < at("process started process=third"));
 }
 
 #[test]

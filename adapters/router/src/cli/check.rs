@@ -2,22 +2,24 @@
 
 use super::Outcome;
 use super::args::{Args, Known};
+use super::folder::Given;
 use crate::config::{self, LimitDoc};
 use crate::node::certificates;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How to use the command.
 pub const USAGE: &str = "\
-usage: wampd check FILE | --config FILE | --cbdir DIR
+usage: wampd check FILE | [--config FILE] [--cbdir DIR]
        wampd check --limits
 
 Says everything that is wrong with a node configuration, with line, column and path,
 and warns of what likely is not meant. Scripts of authenticators and certificates
 are loaded too.
 
-  --config FILE  the configuration, JSON or YAML
-  --cbdir DIR    the folder of the configuration: config.json or config.yaml
+  --config FILE  the configuration, JSON or YAML; with --cbdir, a file of that folder
+  --cbdir DIR    the folder of the configuration, config.json or config.yaml; default
+                 .crossbar
   --limits       lists every limit with its key, range and default
 
 Ends with 0 if the configuration can be served, 1 if not, 2 if it was called wrongly.";
@@ -45,13 +47,10 @@ pub fn run(args: impl IntoIterator<Item = String>, out: &mut dyn Write, err: &mu
     if args.has("--limits") {
         return limits(out);
     }
-    let given = [args.get("--config"), args.get("--cbdir"), args.rest.first().map(String::as_str)];
-    if given.iter().flatten().count() != 1 || args.rest.len() > 1 {
-        return usage(err, "give one configuration");
-    }
-    let file = match args.get("--cbdir") {
-        Some(folder) => config::find(Path::new(folder)),
-        None => Ok(given.into_iter().flatten().map(PathBuf::from).next().unwrap_or_default()),
+    let file = match (args.rest.as_slice(), Given::of(&args)) {
+        ([file], _) if args.get("--config").is_none() && args.get("--cbdir").is_none() => Ok(PathBuf::from(file)),
+        ([], Some(given)) => given.file(),
+        _ => return usage(err, "give one configuration"),
     };
     match file.and_then(|file| config::load(&file).map(|found| (file, found))) {
         Err(report) => {

@@ -4,7 +4,9 @@ pub mod args;
 pub mod check;
 pub mod client;
 pub mod derive_key;
+mod folder;
 pub mod start;
+pub mod stop;
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
@@ -60,6 +62,7 @@ struct Command {
 
 const COMMANDS: &[Command] = &[
     Command { name: "start", summary: "runs the router", usage: start::USAGE, run: start::run },
+    Command { name: "stop", summary: "ends the router of a node folder", usage: stop::USAGE, run: stop::run },
     Command {
         name: "check",
         summary: "says everything that is wrong with a configuration",

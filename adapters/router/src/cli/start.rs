@@ -1,6 +1,7 @@
 //! `wampd start`: serves a configuration until it is told to stop.
 
 use super::args::{Args, ArgsError, Known};
+use super::folder::{Claim, ClaimError, Given};
 use super::{Outcome, Streams};
 use crate::config::{self, Report, Severity};
 use crate::log::{Level, Log, LogFormat};
@@ -11,20 +12,21 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wampd_mio::ServerHandle;
 
 /// How to use the command.
 pub const USAGE: &str = "\
-usage: wampd start [--config FILE | --cbdir DIR] [--log-level LEVEL] [--log-format FORMAT]
+usage: wampd start [--config FILE] [--cbdir DIR] [--log-level LEVEL] [--log-format FORMAT]
 
 Runs the router until SIGINT or SIGTERM, at which it says GOODBYE to every session; a
 second signal stops it at once. SIGHUP loads the certificates of TLS again, which also
-happens when their files change. Without a configuration it runs a demo on 127.0.0.1:8080.
+happens when their files change. Without a configuration it serves the folder .crossbar,
+or runs a demo on 127.0.0.1:8080 if there is none.
 
-  --config FILE        the configuration, JSON or YAML
-  --cbdir DIR          the folder of the configuration: config.json or config.yaml
+  --config FILE        the configuration, JSON or YAML; with --cbdir, a file of that folder
+  --cbdir DIR          the folder of the configuration, config.json or config.yaml; wampd
+                       stop finds the router by it
   --log-level LEVEL    error, warn, info or debug; default info
   --log-format FORMAT  text or json; default text. Log lines go to the standard error
 
@@ -52,28 +54,37 @@ pub fn run(args: Vec<String>, streams: &mut Streams<'_>) -> io::Result<Outcome> 
         writeln!(streams.out, "{USAGE}")?;
         return Ok(Outcome::Success);
     }
-    let file = match (args.get("--config"), args.get("--cbdir"), args.rest.first()) {
-        (Some(file), None, None) => Ok(PathBuf::from(file)),
-        (None, Some(folder), None) => config::find(Path::new(folder)),
-        (None, None, None) => return demo(log, streams),
-        (_, _, Some(other)) => return usage(streams, &format!("what is {other:?}? Give a configuration as --config")),
-        _ => return usage(streams, "give --config or --cbdir, not both"),
-    };
-    match file.and_then(|file| config::load(&file)) {
-        Ok((config, warnings)) => {
-            let log = Arc::new(log);
-            tell(&warnings, &log, streams)?;
-            let connections = config.limits.server.max_connections;
-            match Node::bind(config, log.clone()) {
-                Ok(node) => {
-                    allow_files(connections, &log);
-                    serve(node, &log)
-                }
-                Err(error) => not_started(&error, &log, streams),
-            }
-        }
-        Err(report) => refuse(&report, &log, streams),
+    if let Some(other) = args.rest.first() {
+        return usage(streams, &format!("what is {other:?}? Give a configuration as --config"));
     }
+    let Some(given) = Given::of(&args) else { return demo(log, streams) };
+    let (config, warnings) = match given.file().and_then(|file| config::load(&file)) {
+        Ok(loaded) => loaded,
+        Err(report) => return refuse(&report, &log, streams),
+    };
+    let log = Arc::new(log);
+    tell(&warnings, &log, streams)?;
+    let claim = match given.folder().map(Claim::new).transpose() {
+        Ok(claim) => claim,
+        Err(ClaimError::Taken(pid)) => {
+            let pid = pid.map_or_else(String::new, |pid| format!(" as process {}", pid.as_raw_nonzero()));
+            return not_started(&format!("a node runs from this folder already{pid}"), &log, streams);
+        }
+        Err(ClaimError::Io(file, error)) => {
+            log.warn("wampd stop will not find this node").text("file", file.display()).text("error", error).end();
+            None
+        }
+    };
+    let connections = config.limits.server.max_connections;
+    let outcome = match Node::bind(config, log.clone()) {
+        Ok(node) => {
+            allow_files(connections, &log);
+            serve(node, &log)
+        }
+        Err(error) => not_started(&error, &log, streams),
+    };
+    drop(claim);
+    outcome
 }
 
 /// Takes as many file descriptors as the system lets this process have, and tells if that limits the connections.

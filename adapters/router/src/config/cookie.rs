@@ -56,6 +56,13 @@ pub enum CookieStorage {
         /// `purge_on_startup`: forget what is in it. Default false.
         purge: bool,
     },
+    /// `type: database`: a file of our own in the folder that Crossbar.io keeps its database in.
+    Folder {
+        /// `path`, resolved.
+        path: PathBuf,
+        /// `purge_on_startup`: forget what is in it. Default false.
+        purge: bool,
+    },
 }
 
 pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<CookieConfig> {
@@ -95,7 +102,7 @@ fn name(cx: &mut Context<'_>, item: &Item<'_>) -> Option<String> {
 }
 
 fn store(cx: &mut Context<'_>, mut section: Section<'_>) -> Option<CookieStorage> {
-    let kind = section.require(cx, "type", "memory or file")?;
+    let kind = section.require(cx, "type", "memory, file or database")?;
     let store = match kind.str(cx)? {
         "memory" => Some(CookieStorage::Memory),
         "file" => {
@@ -104,11 +111,16 @@ fn store(cx: &mut Context<'_>, mut section: Section<'_>) -> Option<CookieStorage
             Some(CookieStorage::File { path: cx.resolve(&path?), purge })
         }
         "database" => {
-            cx.error(&kind.place, "cookies are not kept in databases", "use file");
-            return None;
+            let path = section.require(cx, "path", "the folder").and_then(|item| item.name(cx));
+            let purge = section.bool(cx, "purge_on_startup", false);
+            section.fixed(cx, "readonly", false, "logins could not be remembered");
+            let reason = "cookies are kept in a file of wampd in this folder, max_cookies of them";
+            section.ignore(cx, &[("maxsize", reason), ("sync", reason)]);
+            cx.warn(&kind.place, "a database of Crossbar.io is not read", "users log in once more");
+            Some(CookieStorage::Folder { path: cx.resolve(&path?), purge })
         }
         other => {
-            cx.error(&kind.place, format!("unknown type {other:?} of cookie store"), "memory or file");
+            cx.error(&kind.place, format!("unknown type {other:?} of cookie store"), "memory, file or database");
             return None;
         }
     };

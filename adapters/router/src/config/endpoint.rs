@@ -67,7 +67,8 @@ fn tcp(cx: &mut Context<'_>, mut section: Section<'_>) -> Option<(Endpoint, Opti
         None => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
     };
     let backlog = backlog(cx, &mut section);
-    section.fixed(cx, "shared", false, "one process listens");
+    // One process listens for all that share it.
+    section.bool(cx, "shared", false);
     section.ignore(cx, &[("user_timeout", "the time limits of connections are under wampd.limits")]);
     section.refuse(cx, &[("portrange", "give one port")]);
     let tls = section.get("tls").map(|item| tls::read(cx, &item));

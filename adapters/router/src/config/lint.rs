@@ -7,6 +7,7 @@ use super::reader::{Context, Place};
 use std::collections::{BTreeMap, BTreeSet};
 use wampd_core::router::Action;
 use wampd_core::uri::{MatchPolicy, Uri};
+use wampd_core::value::Value;
 
 /// Where names were given that are checked at the end.
 #[derive(Default)]
@@ -17,6 +18,8 @@ pub(super) struct Sources {
     /// Procedures that decide who may join.
     pub(super) authenticators: Vec<(DynamicAuth, Place)>,
     pub(super) endpoints: Vec<(Endpoint, Place)>,
+    /// Interface, version and port of endpoints that several transports may share.
+    pub(super) shared: Vec<(Option<Value>, Option<Value>, Option<Value>)>,
     pub(super) transport_ids: Vec<(String, Place)>,
     /// Some authenticator decides roles when clients join, so any role may be meant.
     pub(super) any_role: bool,

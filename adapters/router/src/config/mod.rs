@@ -13,6 +13,7 @@ mod cookie;
 mod endpoint;
 mod json;
 mod limits;
+mod link;
 mod lint;
 mod node;
 mod python;
@@ -31,6 +32,8 @@ mod websocket;
 mod workers;
 mod yaml;
 
+#[cfg(test)]
+mod crossbar_tests;
 #[cfg(test)]
 mod tests;
 
@@ -52,7 +55,7 @@ pub use transport::TransportConfig;
 pub use tree::Position;
 pub use web::{PathService, Route, Routes, StaticConfig};
 pub use websocket::WebSocketConfig;
-pub use workers::{ComponentConfig, GuestConfig};
+pub use workers::{ComponentConfig, GuestConfig, Link};
 
 use crate::script::read_script;
 use reader::{Context, Item};

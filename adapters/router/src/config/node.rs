@@ -111,7 +111,7 @@ fn read_workers(cx: &mut Context<'_>, item: &Item<'_>, node: &mut NodeConfig) {
     if workers.is_empty() && matches!(item.node.kind, Kind::List(_)) {
         cx.error(&item.place, "there is no worker", "add one of type router");
     }
-    let mut routers = 0;
+    let (mut routers, mut proxies) = (0, Vec::new());
     for worker in workers {
         let Some(mut section) = worker.map(cx) else { continue };
         let Some(kind) = section.require(cx, "type", "add \"type\": \"router\"") else { continue };
@@ -125,9 +125,20 @@ fn read_workers(cx: &mut Context<'_>, item: &Item<'_>, node: &mut NodeConfig) {
                 router(cx, section, node);
             }
             Some("container") => node.components.extend(workers::container(cx, section)),
+            Some("proxy") => {
+                proxies.push(worker.place.clone());
+                proxy(cx, section, node);
+            }
             Some("guest") => node.guests.extend(workers::guest(cx, section)),
             Some(other) => cx.error(&kind.place, format!("workers of type {other} are not supported"), instead(other)),
             None => {}
+        }
+    }
+    for place in &proxies {
+        if routers == 0 {
+            cx.error(place, "there is no router worker to be a proxy of", "proxies of other nodes are not supported");
+        } else {
+            cx.warn(place, "the router serves the transports of its proxies itself", "move them to the router worker");
         }
     }
 }
@@ -135,10 +146,9 @@ fn read_workers(cx: &mut Context<'_>, item: &Item<'_>, node: &mut NodeConfig) {
 /// What to do instead of a worker of another type.
 fn instead(kind: &str) -> &'static str {
     match kind {
-        "proxy" => "let the router worker listen itself: move the transports there",
         "hostmonitor" => "use a monitoring agent of the system",
         "websocket-testee" => "use a transport of type websocket",
-        _ => "router, container or guest",
+        _ => "router, proxy, container or guest",
     }
 }
 
@@ -164,13 +174,28 @@ fn router(cx: &mut Context<'_>, mut section: Section<'_>, node: &mut NodeConfig)
             }
         }
     }
-    if let Some(item) = section.get("transports") {
-        for transport in item.list(cx).unwrap_or_default() {
-            if let Some(transport) = transport::read(cx, &transport) {
-                node.transports.push(transport);
-            }
-        }
-    }
+    transports(cx, &mut section, node);
     cx.python = before;
     section.finish(cx);
+}
+
+/// A proxy of the router worker: what connects the two is not needed where one process is both.
+fn proxy(cx: &mut Context<'_>, mut section: Section<'_>, node: &mut NodeConfig) {
+    section.get("id");
+    let before = cx.python.clone();
+    python::options(cx, &mut section);
+    for key in ["connections", "routes"] {
+        section.get(key);
+    }
+    section.refuse(cx, &[("manhole", "remove it: there is no remote shell into the process")]);
+    transports(cx, &mut section, node);
+    cx.python = before;
+    section.finish(cx);
+}
+
+fn transports(cx: &mut Context<'_>, section: &mut Section<'_>, node: &mut NodeConfig) {
+    let Some(item) = section.get("transports") else { return };
+    for transport in item.list(cx).unwrap_or_default() {
+        node.transports.extend(transport::read(cx, &transport));
+    }
 }

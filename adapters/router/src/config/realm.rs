@@ -114,6 +114,7 @@ fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<(R
             }
         }
     }
+    by_default(cx, &mut section, &mut permissions);
     let trustlevel = trustlevel(cx, &mut section);
     let authorizer = section.get("authorizer").map(|item| {
         if section.has("permissions") {
@@ -147,23 +148,31 @@ fn trustlevel(cx: &mut Context<'_>, section: &mut Section<'_>) -> Option<u64> {
     level
 }
 
-/// Two rules for the same URIs: one of them could never count.
+/// `allow-by-default`: everything that no rule speaks of.
+fn by_default(cx: &mut Context<'_>, section: &mut Section<'_>, permissions: &mut Vec<(Rule, Place)>) {
+    let Some(item) = section.get("allow-by-default") else { return };
+    if item.bool(cx) == Some(true) {
+        let (uri, matching) = (Uri::from(String::new()), MatchPolicy::Prefix);
+        let rule = Rule { uri, matching, allow: Allow::ALL, disclose: Disclose::default(), cache: true };
+        add(cx, permissions, rule, item.place);
+    }
+}
+
+/// Of two rules for the same URIs the later counts, as with Crossbar.io.
 fn add(cx: &mut Context<'_>, permissions: &mut Vec<(Rule, Place)>, new: Rule, place: Place) {
     let same = |(old, _): &&(Rule, Place)| old.uri == new.uri && old.matching == new.matching;
-    match permissions.iter().find(same) {
-        None => permissions.push((new, place)),
-        Some((old, first)) => {
-            let rule = format!("the {} rule for {:?}", new.matching.as_str(), new.uri.as_str());
-            let line = first.position.line;
-            if (old.allow, old.disclose) == (new.allow, new.disclose) {
-                let message = format!("{rule} is given twice, first at line {line}");
-                cx.warn(&place, message, "remove one of the two");
-            } else {
-                let message = format!("{rule} contradicts the one at line {line}");
-                cx.error(&place, message, "keep the one you mean");
-            }
-        }
+    let Some(old) = permissions.iter().position(|old| same(&old)) else { return permissions.push((new, place)) };
+    let (old, first) = permissions.remove(old);
+    let rule = format!("the {} rule for {:?}", new.matching.as_str(), new.uri.as_str());
+    let line = first.position.line;
+    if (old.allow, old.disclose) == (new.allow, new.disclose) {
+        let message = format!("{rule} is given twice, first at line {line}");
+        cx.warn(&place, message, "remove one of the two");
+    } else {
+        let message = format!("{rule} contradicts the one at line {line}, which does not count");
+        cx.warn(&place, message, "keep the one you mean");
     }
+    permissions.push((new, place));
 }
 
 fn permission(cx: &mut Context<'_>, item: &Item<'_>, rule: UriRule) -> Option<Rule> {

@@ -33,7 +33,7 @@ pub(super) fn valid(parsed: Parsed) -> NodeConfig {
     node
 }
 
-fn lines(report: &Report) -> Vec<String> {
+pub(super) fn lines(report: &Report) -> Vec<String> {
     report.to_string().lines().map(str::to_owned).collect()
 }
 
@@ -41,7 +41,7 @@ pub(super) fn errors(text: &str) -> Vec<String> {
     lines(&json(text).expect_err("must be refused"))
 }
 
-fn warnings(text: &str) -> Vec<String> {
+pub(super) fn warnings(text: &str) -> Vec<String> {
     lines(&json(text).unwrap_or_else(|report| panic!("{report}")).1)
 }
 
@@ -63,7 +63,7 @@ fn transports(list: &str) -> String {
     )
 }
 
-const ANONYMOUS: &str = r#"[{"name": "anonymous"}]"#;
+pub(super) const ANONYMOUS: &str = r#"[{"name": "anonymous"}]"#;
 
 #[test]
 fn the_example_is_served_as_it_is() {
@@ -174,7 +174,7 @@ fn everything_wrong_is_reported_at_once() {
   "version": 3,
   "extra": 1,
   "workers": [
-    {"type": "proxy"},
+    {"type": "hostmonitor"},
     {
       "type": "router",
       "realms": [
@@ -202,8 +202,8 @@ fn everything_wrong_is_reported_at_once() {
         [
             "node:2:3: error: version: not supported (this router reads version 2)".to_owned(),
             "node:3:3: error: extra: unknown key (known keys: $schema, controller, version, wampd, workers)".to_owned(),
-            "node:5:6: error: workers[0].type: workers of type proxy are not supported (let the router worker listen \
-             itself: move the transports there)"
+            "node:5:6: error: workers[0].type: workers of type hostmonitor are not supported (use a monitoring agent \
+             of the system)"
                 .to_owned(),
             "node:9:64: error: workers[1].realms[0].roles[0].permissions[0].uri: expected a string, found an integer \
              (put it in quotes)"
@@ -227,8 +227,8 @@ fn everything_wrong_is_reported_at_once() {
                 "node:16:54: error: {web}.endpoint.tls: the key \"key\" is missing (a file in PEM)"
             ),
             format!(
-                "node:18:50: error: {web}.paths.ws.auth.cryptosign-proxy: not supported (remove it: there are no \
-                 proxies to trust)"
+                "node:18:50: warning: {web}.paths.ws.auth.cryptosign-proxy: ignored (there are no proxies: nobody can \
+                 join by it)"
             ),
             format!(
                 "node:18:91: error: {web}.paths.ws.serializers[0]: serializer ubjson is not supported (remove it: \
@@ -445,7 +445,8 @@ fn cookies_are_checked() {
         (format!(r#""cookie": {{}}, {auth}"#), "any web page may connect as the user who visits it"),
         (r#""cookie": {"name": "a b"}"#.to_owned(), "is not the name of a cookie"),
         (r#""cookie": {"length": 6}"#.to_owned(), "6 is out of range"),
-        (r#""cookie": {"store": {"type": "database", "path": "x"}}"#.to_owned(), "use file"),
+        (r#""cookie": {"store": {"type": "database", "path": "x"}}"#.to_owned(), "users log in once more"),
+        (r#""cookie": {"store": {"type": "database", "path": "x", "readonly": true}}"#.to_owned(), "not supported"),
         (r#""cookie": {"store": {"type": "file"}}"#.to_owned(), "the key \"filename\" is missing"),
         (r#""cookie": {"same_site": "None"}"#.to_owned(), "browsers refuse"),
     ] {
@@ -569,18 +570,21 @@ fn rules_of_version_1_are_refused() {
 }
 
 #[test]
-fn contradicting_rules_are_refused() {
+fn of_contradicting_rules_the_last_counts() {
     let rules = r#"[{"name": "anonymous", "permissions": [
         {"uri": "com.a.*", "allow": {"call": true}},
-        {"uri": "com.a.", "match": "prefix"}]}]"#;
-    let found = errors(&node_with(rules, ""));
+        {"uri": "com.a.", "match": "prefix", "allow": {"publish": true}}]}]"#;
+    let (node, report) = json(&node_with(rules, "")).expect("valid");
     assert_eq!(
-        found,
+        lines(&report),
         [
-            "node:3:9: error: workers[0].realms[0].roles[0].permissions[1]: the prefix rule for \"com.a.\" contradicts the \
-          one at line 2 (keep the one you mean)"
+            "node:3:9: warning: workers[0].realms[0].roles[0].permissions[1]: the prefix rule for \"com.a.\" contradicts \
+          the one at line 2, which does not count (keep the one you mean)"
         ]
     );
+    let permissions = &node.router.realms[0].roles[0].permissions;
+    let may = |action| permissions.decide(action, "com.a.b", MatchPolicy::Exact).allow;
+    assert!(may(Action::Publish) && !may(Action::Call));
 }
 
 #[test]

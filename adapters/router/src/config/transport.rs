@@ -42,6 +42,9 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TransportCon
         cx.sources.transport_ids.push((id.clone(), item.place));
         Some(id)
     });
+    if shared_before(cx, item, &mut section) {
+        return None;
+    }
     let name = kind.str(cx)?;
     if !["web", "websocket", "rawsocket", "universal"].contains(&name) {
         let hint = match name {
@@ -80,6 +83,23 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TransportCon
         cx.warn(&item.place, "clients can show no certificate here, so nobody can join by method tls", hint);
     }
     Some(TransportConfig { id, endpoint: endpoint?, tls, server: Arc::new(server), rawsocket_auth, routes })
+}
+
+/// Whether an earlier transport listens where this one does, and both say that they share the endpoint, as several workers
+/// of Crossbar.io may: once is enough then.
+fn shared_before(cx: &mut Context<'_>, item: &Item<'_>, section: &mut Section<'_>) -> bool {
+    let Some(mut endpoint) = section.get("endpoint").and_then(|item| item.map(cx)) else { return false };
+    let is = |item: Option<Item<'_>>| item.map(|item| item.node.to_value());
+    if is(endpoint.get("shared")) != Some(true.into()) {
+        return false;
+    }
+    let place = (is(endpoint.get("interface")), is(endpoint.get("version")), is(endpoint.get("port")));
+    if cx.sources.shared.contains(&place) {
+        cx.warn(&item.place, "ignored", "another transport is shared there: what that one says counts");
+        return true;
+    }
+    cx.sources.shared.push(place);
+    false
 }
 
 /// The place alone: two endpoints clash whatever their backlogs.

@@ -5,9 +5,10 @@
 //! {"type": "guest", "executable": "node", "arguments": ["client.js"], "options": {"workdir": ".."}}
 //! ```
 
+use super::link;
 use super::lint::RoleUse;
 use super::python::{self, executable};
-use super::reader::{Context, Item, Section};
+use super::reader::{Context, Item, Place, Section};
 use crate::process::{Program, Restart};
 use core::fmt;
 use std::path::PathBuf;
@@ -23,8 +24,8 @@ pub struct ComponentConfig {
     pub class: String,
     /// `realm`: what the class is given to join.
     pub realm: Uri,
-    /// `role`: what it joins as. Default `anonymous`.
-    pub role: String,
+    /// How it connects.
+    pub link: Link,
     /// `extra`: what the class is given.
     pub extra: Value,
     /// The interpreter.
@@ -35,15 +36,24 @@ pub struct ComponentConfig {
     pub restart: Restart,
 }
 
+/// How a component connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Over a private socket, with `role`. Default `anonymous`.
+    Role(String),
+    /// By `transport`, as any client, with its own authentication. What the program that runs it is told.
+    Transport(serde_json::Value),
+}
+
 /// The extra may hold secrets: it is not printed.
 impl fmt::Debug for ComponentConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, class, realm, role, .. } = self;
+        let Self { name, class, realm, link, .. } = self;
         f.debug_struct("ComponentConfig")
             .field("name", name)
             .field("class", class)
             .field("realm", realm)
-            .field("role", role)
+            .field("link", link)
             .finish_non_exhaustive()
     }
 }
@@ -87,26 +97,38 @@ fn component(cx: &mut Context<'_>, item: &Item<'_>) -> Option<ComponentConfig> {
         uri.map_err(|error| cx.error(&item.place, format!("{text:?} is not a realm name: {error}"), "")).ok()
     });
     let name = section.name(cx, "id");
-    let (role, place) = match section.get("role") {
-        Some(item) => (item.name(cx)?, item.place),
-        None => ("anonymous".to_owned(), section.place.clone()),
-    };
+    let link = link(cx, &mut section);
     let extra = section.get("extra").map_or(Value::Null, |item| item.node.to_value());
-    section.ignore(
-        cx,
-        &[
-            ("transport", "components connect to this router over a private socket, with role"),
-            ("auth", "components connect to this router over a private socket, with role"),
-        ],
-    );
     section.refuse(cx, &[("references", "remove it: components share nothing")]);
     let restart = restart(cx, &mut section, Restart::Always);
     section.finish(cx);
-    let (class, realm) = (class?, realm?);
+    let (class, realm, (link, place)) = (class?, realm?, link?);
     let name = name.unwrap_or_else(|| class.clone());
-    cx.sources.roles.push(RoleUse { role: role.clone(), place, who: format!("component {name:?} has") });
+    if let Link::Role(role) = &link {
+        cx.sources.roles.push(RoleUse { role: role.clone(), place, who: format!("component {name:?} has") });
+    }
     let (program, path) = (cx.python.host(), cx.python.path());
-    Some(ComponentConfig { name, class, realm, role, extra, program, path, restart })
+    Some(ComponentConfig { name, class, realm, link, extra, program, path, restart })
+}
+
+/// `role`, or `transport` for a component that authenticates itself.
+fn link(cx: &mut Context<'_>, section: &mut Section<'_>) -> Option<(Link, Place)> {
+    let role = section.get("role");
+    let transport = section.get("transport");
+    let reason = "components connect to this router over a private socket, with role";
+    section.ignore(cx, &[("auth", reason)]);
+    match (role, transport) {
+        (None, Some(item)) => Some((Link::Transport(link::read(cx, &item)?), item.place)),
+        (role, transport) => {
+            if let Some(item) = transport {
+                cx.warn(&item.place, "ignored", reason);
+            }
+            match role {
+                Some(item) => Some((Link::Role(item.name(cx)?), item.place)),
+                None => Some((Link::Role("anonymous".to_owned()), section.place.clone())),
+            }
+        }
+    }
 }
 
 /// Reads a worker of type `container`; finishes it.

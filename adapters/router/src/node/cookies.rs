@@ -25,6 +25,9 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// Lines that a file may have beside twice what is worth keeping, before it is written anew.
 const SLACK: usize = 1_024;
 
+/// The file in the folder of a store of type `database`.
+const FILE_OF_FOLDER: &str = "wampd.cookies";
+
 /// Names the cookies of one service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JarId(usize);
@@ -55,15 +58,17 @@ impl Cookies {
 
     /// Adds a service; reads its file.
     pub(super) fn add(&mut self, config: CookieConfig) -> Result<JarId, (PathBuf, io::Error)> {
-        let mut store =
-            CookieStore::new(config.max_age, self.capacity, matches!(config.store, CookieStorage::File { .. }));
-        let file = match &config.store {
-            CookieStorage::Memory => None,
-            CookieStorage::File { path, purge } => {
-                let opened = JarFile::open(path, *purge, &mut store);
-                Some(opened.map_err(|error| (path.clone(), error))?)
+        let (file, purge) = match &config.store {
+            CookieStorage::Memory => (None, false),
+            CookieStorage::File { path, purge } => (Some(path.clone()), *purge),
+            CookieStorage::Folder { path, purge } => {
+                std::fs::create_dir_all(path).map_err(|error| (path.clone(), error))?;
+                (Some(path.join(FILE_OF_FOLDER)), *purge)
             }
         };
+        let mut store = CookieStore::new(config.max_age, self.capacity, file.is_some());
+        let file =
+            file.map(|path| JarFile::open(&path, purge, &mut store).map_err(|error| (path, error))).transpose()?;
         self.jars.push(Jar { config, store, file });
         Ok(JarId(self.jars.len() - 1))
     }

@@ -13,7 +13,7 @@ mod processes;
 mod services;
 mod site;
 
-use crate::config::NodeConfig;
+use crate::config::{Link, NodeConfig};
 use crate::log::Log;
 use certificates::{CertificateError, Certificates, Reloader};
 use cookies::Cookies;
@@ -97,9 +97,13 @@ impl Node {
             site.transport(transport)?;
         }
         let public = site.listeners.len();
-        let sockets = PrivateSockets::new(config.components.len()).map_err(StartError::System)?;
-        for (component, path) in config.components.iter().zip(sockets.paths()) {
-            site.component(component, path);
+        let roles = config.components.iter().filter_map(|component| match &component.link {
+            Link::Role(role) => Some((component, role)),
+            Link::Transport(_) => None,
+        });
+        let sockets = PrivateSockets::new(roles.clone().count()).map_err(StartError::System)?;
+        for ((component, role), path) in roles.zip(sockets.paths()) {
+            site.component(component, role, path);
         }
         let Site { served, listeners, certificates } = site;
         let endpoints: Vec<Endpoint> = listeners.iter().map(|listener| listener.endpoint.clone()).collect();

@@ -1,8 +1,8 @@
 //! The processes of a node. They end with it.
 
-use crate::config::{ComponentConfig, GuestConfig};
+use crate::config::{ComponentConfig, GuestConfig, Link};
 use crate::log::Log;
-use crate::process::{HostLimits, HostedFunction, Process, Role, Supervisor, python_input, to_json};
+use crate::process::{Asker, HostLimits, HostedFunction, Process, Role, Supervisor, python_input, to_json};
 use serde_json::json;
 use std::fs::DirBuilder;
 use std::io;
@@ -32,35 +32,34 @@ impl Processes {
         Ok(())
     }
 
-    /// Starts components, each to connect to the socket of its number.
+    /// Starts components, each when the one before is ready: a procedure that one registers is there for the next. Those
+    /// with a role connect to the sockets, each to its own.
     pub(super) fn components(&mut self, components: Vec<ComponentConfig>, sockets: PrivateSockets) -> io::Result<()> {
-        for (component, socket) in components.into_iter().zip(sockets.paths()) {
-            let request = json!({
-                "id": 0,
-                "protocol": 1,
-                "component": component.class,
-                "realm": component.realm.as_str(),
-                "extra": to_json(&component.extra),
-                "socket": socket.to_string_lossy(),
-                "path": component.path,
-            });
-            let role = Role::Worker { input: Some(python_input(&request)), restart: component.restart };
-            self.start(Process { name: component.name, program: component.program, role })?;
-        }
+        let mut paths = sockets.paths();
+        let requests: Vec<_> = components.iter().map(|component| component_input(component, || paths.next())).collect();
+        drop(paths);
         self.sockets = Some(sockets);
+        let mut next = None;
+        for (number, (component, input)) in components.into_iter().zip(requests).enumerate().rev() {
+            let role = Role::Component { input, restart: component.restart, next: next.take() };
+            let process = Process { name: component.name, program: component.program, role, waits: number > 0 };
+            next = Some(self.start(process)?);
+        }
         Ok(())
     }
 
     pub(super) fn guests(&mut self, guests: Vec<GuestConfig>) -> io::Result<()> {
         for GuestConfig { name, program, restart } in guests {
-            self.start(Process { name, program, role: Role::Worker { input: None, restart } })?;
+            self.start(Process { name, program, role: Role::Guest { restart }, waits: false })?;
         }
         Ok(())
     }
 
-    fn start(&mut self, process: Process) -> io::Result<()> {
-        self.supervisors.push(Supervisor::new(process, self.limits, self.log.clone())?);
-        Ok(())
+    fn start(&mut self, process: Process) -> io::Result<Asker> {
+        let supervisor = Supervisor::new(process, self.limits, self.log.clone())?;
+        let asker = supervisor.asker().clone();
+        self.supervisors.push(supervisor);
+        Ok(asker)
     }
 
     /// The node shuts down: what ends now is not started again.
@@ -75,6 +74,26 @@ impl Drop for Processes {
         self.supervisors.iter().for_each(Supervisor::stop);
         self.supervisors.clear();
     }
+}
+
+/// What the process of a component reads; one with a role gets the next socket.
+fn component_input(component: &ComponentConfig, socket: impl FnOnce() -> Option<PathBuf>) -> Vec<u8> {
+    let transport = match &component.link {
+        Link::Transport(transport) => transport.clone(),
+        Link::Role(_) => {
+            let path = socket().map(|path| path.to_string_lossy().into_owned());
+            json!({"type": "rawsocket", "endpoint": {"type": "unix", "path": path}, "serializers": []})
+        }
+    };
+    python_input(&json!({
+        "id": 0,
+        "protocol": 1,
+        "component": component.class,
+        "realm": component.realm.as_str(),
+        "extra": to_json(&component.extra),
+        "transport": transport,
+        "path": component.path,
+    }))
 }
 
 /// Sockets that only this user can connect to, in a folder of their own. Dropped, they are removed.

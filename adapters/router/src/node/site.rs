@@ -60,8 +60,8 @@ impl Site {
     }
 
     /// The private socket of a component, over which it joins with its role.
-    pub(super) fn component(&mut self, component: &ComponentConfig, path: PathBuf) {
-        let (role, authid) = (component.role.clone(), Some(component.name.clone()));
+    pub(super) fn component(&mut self, component: &ComponentConfig, role: &str, path: PathBuf) {
+        let (role, authid) = (role.to_owned(), Some(component.name.clone()));
         let anonymous = Some(Provider::Static(AnonymousPrincipal { role, authid, realm: None }));
         let tag = self.served.tag(AuthConfig { anonymous, ..AuthConfig::default() });
         self.served.routes.push(Routes::default());

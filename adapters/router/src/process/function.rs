@@ -71,7 +71,7 @@ impl HostedFunction {
     /// Starts the process.
     pub(crate) fn start(&self, limits: HostLimits, log: Arc<Log>) -> io::Result<Supervisor> {
         let role = Role::Host { input: self.input.clone() };
-        let process = Process { name: self.name.clone(), program: self.program.clone(), role };
+        let process = Process { name: self.name.clone(), program: self.program.clone(), role, waits: false };
         let supervisor = Supervisor::new(process, limits, log)?;
         *self.asker.lock().unwrap_or_else(PoisonError::into_inner) = Some(supervisor.asker().clone());
         Ok(supervisor)

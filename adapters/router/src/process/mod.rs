@@ -11,7 +11,7 @@ mod json;
 mod supervisor;
 
 pub use function::{FunctionKind, HostedFunction};
-pub(crate) use supervisor::{Process, Role, Supervisor};
+pub(crate) use supervisor::{Asker, Process, Role, Supervisor};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -24,14 +24,19 @@ pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) program: Program,
     pub(crate) role: Role,
+    /// It is not started before another process is ready, which has this one's asker as its `next`.
+    pub(crate) waits: bool,
 }
 
 /// What a process is for.
 pub(crate) enum Role {
     /// It answers questions, after it has read this.
     Host { input: Vec<u8> },
-    /// It does what it does, after it has read this, if anything.
-    Worker { input: Option<Vec<u8>>, restart: Restart },
+    /// It does what it does, after it has read this. Once it is ready it writes something, and `next` is started; also if it
+    /// ends instead, or takes longer than a host may.
+    Component { input: Vec<u8>, restart: Restart, next: Option<Asker> },
+    /// It does what it does.
+    Guest { restart: Restart },
 }
 
 /// A process being seen to. Dropped, the process is ended.
@@ -50,6 +55,8 @@ pub(crate) struct Asker {
 
 enum Command {
     Ask(Vec<Value>, Answered),
+    /// What this one waited for is ready.
+    Start,
     /// What ends now is not started again.
     Settle,
     Stop,
@@ -88,19 +95,19 @@ impl Supervisor {
         let exchange = matches!(process.role, Role::Host { .. }).then(|| Exchange::new(limits));
         let watch = Watch {
             exchange,
-            process,
             limits,
             log,
             commands: receiver,
             woken,
             running: None,
             since: Instant::now(),
-            start_at: Some(Instant::now()),
+            start_at: (!process.waits).then(Instant::now),
             backoff: limits.restart_backoff,
             settled: false,
             stop_at: None,
             output: Lines::default(),
             errors: Lines::default(),
+            process,
         };
         let thread = std::thread::Builder::new().name("wampd-process".to_owned()).spawn(move || watch.run())?;
         Ok(Self { asker: Asker { commands, waker: Arc::new(waker) }, thread: Some(thread) })
@@ -172,6 +179,7 @@ impl Watch {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Ask(args, answered)) => self.ask(now, &args, answered),
+                Ok(Command::Start) => self.start_at = (!self.settled).then_some(now),
                 Ok(Command::Settle) => {
                     self.settled = true;
                     self.start_at = None;
@@ -206,8 +214,8 @@ impl Watch {
         self.start_at = None;
         self.since = now;
         let input = match &self.process.role {
-            Role::Host { input } => Some(input.as_slice()),
-            Role::Worker { input, .. } => input.as_deref(),
+            Role::Host { input } | Role::Component { input, .. } => Some(input.as_slice()),
+            Role::Guest { .. } => None,
         };
         match Running::start(&self.process.program, input) {
             Ok(running) => {
@@ -236,6 +244,24 @@ impl Watch {
         if self.stop_at.is_some_and(|at| at <= now) {
             self.end(now, None);
         }
+        if self.patience_for_ready().is_some_and(|at| at <= now) {
+            self.ready();
+        }
+    }
+
+    /// Until when the next process waits for this one.
+    fn patience_for_ready(&self) -> Option<Instant> {
+        let awaited = matches!(self.process.role, Role::Component { next: Some(_), .. });
+        (awaited && self.running.is_some()).then(|| self.since + self.limits.start_timeout)
+    }
+
+    /// Who has waited for this process need not any more.
+    fn ready(&mut self) {
+        if let Role::Component { next, .. } = &mut self.process.role
+            && let Some(next) = next.take()
+        {
+            next.send(Command::Start);
+        }
     }
 
     /// Waits for something to do.
@@ -243,7 +269,7 @@ impl Watch {
         let exchange = self.exchange.as_ref().and_then(Exchange::deadline);
         let stop_at = self.stop_at.filter(|_| self.running.is_some());
         let look_at = self.running.as_ref().map(|_| Instant::now() + LOOK_EVERY);
-        let next = [exchange, self.start_at, stop_at, look_at].into_iter().flatten().min();
+        let next = [exchange, self.start_at, stop_at, look_at, self.patience_for_ready()].into_iter().flatten().min();
         // Rounded up, lest it be too early and in vain.
         let patience = next.map(|next| next.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
         let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
@@ -287,17 +313,24 @@ impl Watch {
     /// Returns whether the end of the pipe is reached.
     fn read_output(&mut self, now: Instant) -> Result<bool, Violation> {
         let Some(running) = &mut self.running else { return Ok(true) };
-        let mut buffer = [0; 8_192];
+        let (mut buffer, mut ready) = ([0; 8_192], false);
         while let Some(n) = running.stdout.as_mut().and_then(|pipe| read(pipe, &mut buffer)) {
             if n == 0 {
                 running.stdout = None;
             }
             match &mut self.exchange {
                 Some(exchange) => exchange.receive(now, &buffer[..n], &mut running.out)?,
-                None => self.output.add(&buffer[..n], &self.log, &self.process.name),
+                None if matches!(self.process.role, Role::Guest { .. }) => {
+                    self.output.add(&buffer[..n], &self.log, &self.process.name);
+                }
+                None => ready |= n > 0,
             }
         }
-        Ok(running.stdout.is_none())
+        let closed = running.stdout.is_none();
+        if ready {
+            self.ready();
+        }
+        Ok(closed)
     }
 
     /// Ends the process, if it has not ended by itself, and those it has started.
@@ -323,9 +356,10 @@ impl Watch {
 
     /// There is no process any more: when is the next?
     fn ended(&mut self, now: Instant, why: &str, success: bool) {
+        self.ready();
         let again = match self.process.role {
             Role::Host { .. } => true,
-            Role::Worker { restart, .. } => match restart {
+            Role::Component { restart, .. } | Role::Guest { restart } => match restart {
                 Restart::Always => true,
                 Restart::OnFailure => !success,
                 Restart::Never => false,

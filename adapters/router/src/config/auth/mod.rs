@@ -21,8 +21,11 @@ use wampd_core::auth as core_auth;
 use wampd_core::auth::scram::Dialect;
 use wampd_core::router::Identity;
 
-/// Methods that this router knows by name but does not offer, with what to do.
-const OTHER_METHODS: &[(&str, &str)] = &[("cryptosign-proxy", "remove it: there are no proxies to trust")];
+/// Methods by which proxies of Crossbar.io tell who their clients are.
+const PROXY_METHODS: &[(&str, &str)] = &[
+    ("anonymous-proxy", "there are no proxies: nobody can join by it"),
+    ("cryptosign-proxy", "there are no proxies: nobody can join by it"),
+];
 
 /// The authentication methods that a transport offers.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +108,7 @@ pub(super) fn read(cx: &mut Context<'_>, owner: &mut Section<'_>) -> AuthConfig 
         cookie: section.get("cookie").and_then(|item| item.map(cx)).map(|section| section.finish(cx)).is_some(),
         tls: section.get("tls").and_then(|item| method(cx, &item, tls::principals)),
     };
-    section.refuse(cx, OTHER_METHODS);
+    section.ignore(cx, PROXY_METHODS);
     if section.items().next().is_none() {
         cx.error(&item.place, "no method is given, so nobody could join", "add one, or remove auth for anonymous only");
     }
