@@ -25,7 +25,7 @@ use crate::{
     listener::{Accepted, Listener},
     locals::{LocalId, Locals},
     out_queue::{ChunkPool, Flushed},
-    stream::Stream,
+    stream::{Parting, Stream},
     timers::Timers,
 };
 
@@ -621,7 +621,12 @@ impl Server {
     pub(crate) fn flush_one(&mut self, token: usize) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         if conn.writable && conn.has_output() {
-            match conn.out.flush(&mut conn.stream, &mut self.pool) {
+            let flushed = if conn.silenced && matches!(conn.stage, Stage::Flushing(_)) {
+                conn.out.flush(&mut Parting(&mut conn.stream), &mut self.pool)
+            } else {
+                conn.out.flush(&mut conn.stream, &mut self.pool)
+            };
+            match flushed {
                 Ok(Flushed::All) => conn.stalled = None,
                 Ok(Flushed::Blocked { progress }) => {
                     conn.writable = false;

@@ -137,6 +137,40 @@ impl Sink for Stream {
     }
 }
 
+/// A stream that is closed once all is written: what is written last may leave together with the end of the stream.
+pub(crate) struct Parting<'a>(pub(crate) &'a mut Stream);
+
+impl Write for Parting<'_> {
+    #[cfg(target_os = "linux")]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        use rustix::net::{SendFlags, send};
+        match self.0 {
+            // One segment for the bytes and the FIN: a segment less to send, to acknowledge, and to wake the peer for.
+            Stream::Tcp(stream) => Ok(send(&*stream, buf, SendFlags::MORE | SendFlags::NOSIGNAL)?),
+            Stream::Unix(_) | Stream::Tls(_) => self.0.write(buf),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Sink for Parting<'_> {
+    fn short_means_full(&self) -> bool {
+        self.0.short_means_full()
+    }
+}
+
 impl Source for Stream {
     fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
         match self {
