@@ -13,6 +13,7 @@ use crate::meta::PROCEDURES;
 use crate::rng::Pcg;
 use bytes::Bytes;
 use core::time::Duration;
+use rand_core::Rng;
 use std::collections::VecDeque;
 use wampd_core::id::{RegistrationId, RequestId, SubscriptionId};
 use wampd_core::message::*;
@@ -20,6 +21,7 @@ use wampd_core::router::{
     ActionVerdict, Allow, AuthRequest, Congestion, DecisionId, EventHistory, ForceReregister, Limits, Permissions,
     RequestIdCheck, RoleConfig, RouterConfig, RouterStats, Rule,
 };
+use wampd_core::time::Instant;
 use wampd_core::uri::{MatchPolicy, Uri, close, error};
 use wampd_core::value::{Dict, Value};
 
@@ -218,6 +220,33 @@ pub fn play_with_hash_key(data: &[u8], key: u64, mut observe: impl FnMut(&Driver
     for op in ops {
         play.perform(Op::read(*op));
     }
+    play.finish();
+    play.driver.router.stats()
+}
+
+/// As [`play`], with a clock that jumps: back to any time before, or up to weeks ahead, without the deadlines that pass meanwhile
+/// being looked at.
+///
+/// # Panics
+/// The router broke a promise.
+pub fn play_with_jumps(data: &[u8], seed: u64) -> RouterStats {
+    let (mut rng, mut latest) = (Pcg::new(seed), Instant::ZERO);
+    let mut observe = |_: &Driver, _: &Input, _: &[Seen]| ();
+    let mut play = Play::new(data.first().copied().unwrap_or_default(), 0, &mut observe);
+    for op in data.get(1..).unwrap_or_default().as_chunks::<4>().0 {
+        match rng.next_u64() % 8 {
+            0 => play.driver.now = Instant::from_micros(rng.next_u64() % (play.driver.now.as_micros() + 1)),
+            1 => {
+                play.driver.now =
+                    play.driver.now.after(Duration::from_micros(rng.next_u64() >> (24 + rng.next_u64() % 32)))
+            }
+            _ => {}
+        }
+        play.perform(Op::read(*op));
+        latest = latest.max(play.driver.now);
+    }
+    // What was to happen at a time that was left again happens when it is reached.
+    play.driver.now = latest;
     play.finish();
     play.driver.router.stats()
 }

@@ -4,7 +4,7 @@
 //! `WAMPD_SEEDS=from..to` runs other seeds than the usual ones.
 
 use wampd_core::router::RouterStats;
-use wampd_tests::ops::{Op, play, random};
+use wampd_tests::ops::{Op, play, play_with_jumps, random};
 use wampd_tests::rng::seeds;
 
 fn outcome(data: &[u8]) -> Option<RouterStats> {
@@ -58,4 +58,17 @@ fn nothing_shakes_the_router() {
     }
     // It would prove little if it did not go everywhere, often.
     assert!(reached.iter().all(|&count| count > 60), "{reached:?}");
+}
+
+/// An adapter must not let time go back. One that does, or whose clock runs ahead for weeks, gets wrong timeouts, and nothing
+/// worse: no panic, no broken books, and sessions that come and go as before.
+#[test]
+fn a_clock_that_jumps_breaks_nothing() {
+    let (mut joined, mut calls) = (0, 0);
+    for seed in seeds(0..1_000) {
+        let stats = play_with_jumps(&random(seed), seed);
+        joined += stats.joined;
+        calls += stats.calls;
+    }
+    assert!(joined > 1_000 && calls > 1_000, "{joined} joined, {calls} calls");
 }

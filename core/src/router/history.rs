@@ -74,7 +74,8 @@ impl History {
         Self { limit, events: VecDeque::new(), bytes: 0 }
     }
 
-    /// Keeps a publication at `time`, in the place of the oldest events. Returns how many these are.
+    /// Keeps a publication at `time`, in the place of the oldest events. Returns how many these are. Events are in the order of
+    /// their publication, also where a clock is set back: none is older than the one before.
     pub(crate) fn push(
         &mut self,
         time: UnixTime,
@@ -82,6 +83,7 @@ impl History {
         matching: MatchPolicy,
         limits: &Limits,
     ) -> u64 {
+        let time = self.events.back().map_or(time, |last| time.max(last.time));
         let event = PastEvent::new(time, publication, matching);
         self.bytes += event.bytes;
         self.events.push_back(event);

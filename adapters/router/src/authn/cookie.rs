@@ -98,11 +98,13 @@ impl CookieStore {
         }
     }
 
-    /// Takes a record of an earlier time.
+    /// Takes a record of an earlier time. One that would be good for longer than a new one was made while the clock was wrong,
+    /// or the clock was set back since.
     pub fn restore(&mut self, now: u64, record: Record) {
         match record {
             Record::Known(id, known) if known.expires > now => {
-                self.insert(id, Entry { identity: Some(known.identity), expires: known.expires });
+                let expires = known.expires.min(now.saturating_add(self.max_age));
+                self.insert(id, Entry { identity: Some(known.identity), expires });
             }
             Record::Known(id, _) | Record::Forgotten(id) => drop(self.remove(id)),
         }
@@ -344,13 +346,24 @@ mod tests {
 
     #[test]
     fn restoring_is_reading_from_the_beginning() {
-        let mut store = CookieStore::new(60, 10, true);
+        let mut store = CookieStore::new(200, 10, true);
         let known = |n, expires| Record::Known(id(n), Known { identity: joe(), expires });
         for record in [known(1, 100), known(2, 100), Record::Forgotten(id(1)), known(3, 10), Record::Forgotten(id(9))] {
             store.restore(10, record);
         }
         assert_eq!(store.records().collect::<Vec<_>>(), [known(2, 100)]);
         assert!(store.take_journal().is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_cookie_last() {
+        let mut store = CookieStore::new(60, 10, true);
+        let known = |expires| Record::Known(id(1), Known { identity: joe(), expires });
+        store.restore(1_000, known(1_000_000));
+        assert_eq!(store.records().collect::<Vec<_>>(), [known(1_060)]);
+        assert!(store.exists(1_059, id(1)) && !store.exists(1_060, id(1)));
+        store.restore(u64::MAX - 1, known(u64::MAX));
+        assert!(store.exists(u64::MAX - 1, id(1)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use wampd_core::auth::{ANONYMOUS, COOKIE};
 use wampd_core::id::SessionId;
 use wampd_core::router::{AuthRequest, Identity};
@@ -41,6 +41,7 @@ pub(super) struct Cookies {
     connections: BTreeMap<ConnectionId, CookieId>,
     /// The sessions of cookies.
     sessions: BTreeMap<CookieId, BTreeSet<SessionId>>,
+    clock: CookieClock,
     log: Arc<Log>,
 }
 
@@ -52,8 +53,9 @@ struct Jar {
 }
 
 impl Cookies {
-    pub(super) const fn new(capacity: usize, log: Arc<Log>) -> Self {
-        Self { jars: Vec::new(), capacity, connections: BTreeMap::new(), sessions: BTreeMap::new(), log }
+    pub(super) fn new(capacity: usize, log: Arc<Log>) -> Self {
+        let clock = CookieClock::new(SystemTime::now());
+        Self { jars: Vec::new(), capacity, connections: BTreeMap::new(), sessions: BTreeMap::new(), clock, log }
     }
 
     /// Adds a service; reads its file.
@@ -67,8 +69,9 @@ impl Cookies {
             }
         };
         let mut store = CookieStore::new(config.max_age, self.capacity, file.is_some());
-        let file =
-            file.map(|path| JarFile::open(&path, purge, &mut store).map_err(|error| (path, error))).transpose()?;
+        let file = file
+            .map(|path| JarFile::open(&path, purge, self.clock.now(), &mut store).map_err(|error| (path, error)))
+            .transpose()?;
         self.jars.push(Jar { config, store, file });
         Ok(JarId(self.jars.len() - 1))
     }
@@ -76,7 +79,7 @@ impl Cookies {
     /// What the response to an upgrade says, and what is known of the transport then.
     pub(super) fn upgrade(&mut self, JarId(jar): JarId, request: &HttpRequest) -> (Vec<(String, String)>, Dict) {
         let Some(Jar { config, store, .. }) = self.jars.get_mut(jar) else { return (Vec::new(), Dict::new()) };
-        let now = now();
+        let now = self.clock.now();
         let shown = find(&config.name, request.headers()).map(CookieId::of).filter(|id| store.exists(now, *id));
         let details = |id: CookieId| Dict::from([(COOKIE_DETAIL.to_owned(), Value::from(id.to_hex()))]);
         if let Some(id) = shown {
@@ -92,7 +95,7 @@ impl Cookies {
     /// Who has logged in with the cookie of a transport before, if that is good for the realm it asks for.
     pub(super) fn known(&mut self, request: &AuthRequest) -> Option<Identity> {
         let id = CookieId::from_hex(request.transport.get(COOKIE_DETAIL)?.as_str()?)?;
-        let now = now();
+        let now = self.clock.now();
         let known = self.jars.iter_mut().find_map(|jar| jar.store.known(now, id))?;
         request.realm.as_ref().is_none_or(|realm| *realm == known.realm).then_some(known)
     }
@@ -141,7 +144,7 @@ impl Cookies {
             authprovider: (*authprovider).to_owned(),
             authextra: authextra.cloned().unwrap_or_default(),
         };
-        let now = now();
+        let now = self.clock.now();
         for jar in &mut self.jars {
             if jar.store.exists(now, id) {
                 jar.store.log_in(now, id, identity);
@@ -185,11 +188,10 @@ struct JarFile {
 
 impl JarFile {
     /// Reads what is there, and writes what of it is worth keeping.
-    fn open(path: &Path, purge: bool, store: &mut CookieStore) -> io::Result<Self> {
+    fn open(path: &Path, purge: bool, now: u64, store: &mut CookieStore) -> io::Result<Self> {
         if !purge {
             match File::open(path) {
                 Ok(file) => {
-                    let now = now();
                     for line in BufReader::new(file).lines() {
                         // A line may be half written, or be none of ours.
                         if let Some(record) = Record::from_line(&line?) {
@@ -249,7 +251,37 @@ fn header(config: &CookieConfig, value: &str) -> String {
     format!("{name}={value}; Max-Age={max_age}; SameSite={}{http_only}{secure}", same_site.as_str())
 }
 
-/// Seconds since 1970. Cookies end by the wall clock: it is what they have in common with the time before a restart.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// Seconds since 1970, which cookies have in common with the time before a restart. The wall clock is read once, at the
+/// start: when it is set, nobody is logged out, and nobody stays for longer than is allowed.
+#[derive(Clone, Copy, Debug)]
+struct CookieClock {
+    start: u64,
+    started: Instant,
+}
+
+impl CookieClock {
+    fn new(wall: SystemTime) -> Self {
+        let start = wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { start, started: Instant::now() }
+    }
+
+    fn now(&self) -> u64 {
+        self.start.saturating_add(self.started.elapsed().as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_wall_clock_is_read_once() {
+        for wall in [UNIX_EPOCH, UNIX_EPOCH + Duration::from_secs(1 << 33), UNIX_EPOCH - Duration::from_secs(9)] {
+            let clock = CookieClock::new(wall);
+            let start = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let elapsed = clock.started.elapsed().as_secs() + 1;
+            assert!((start..=start + elapsed).contains(&clock.now()));
+        }
+    }
 }
