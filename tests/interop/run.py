@@ -172,6 +172,7 @@ def crossbar_cases(python, node, report):
         lambda: logged(
             "an authenticator for the role frontend",
             "who is client1 in realm1?",
+            "client1 is looked up",
             "joined as backend by backend.Backend",
             "subscription to com.example.topic2 failed: wamp.error.not_authorized",
             "event on com.example.topic1: hello",

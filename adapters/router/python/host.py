@@ -103,11 +103,43 @@ def uses_twisted():
 
 
 def load(name):
-    """The module and the object that a dotted name means."""
+    """The module and the object that a dotted name means; what it logs by txaio goes to the log."""
     module, _, attribute = name.rpartition(".")
     if not module:
         raise ValueError("{!r} has no module: write MODULE.NAME".format(name))
-    return getattr(importlib.import_module(module), attribute)
+    choose_framework_late()
+    loaded = getattr(importlib.import_module(module), attribute)
+    start_logging()
+    return loaded
+
+
+def choose_framework_late():
+    """Code for Crossbar.io may take a logger of txaio without having chosen between Twisted and asyncio: there it is chosen."""
+    try:
+        import txaio
+    except ImportError:
+        return
+
+    def make_logger(*arguments, **options):
+        if not (txaio.using_twisted or txaio.using_asyncio):
+            try:
+                txaio.use_twisted()
+            except ImportError:
+                txaio.use_asyncio()
+        return txaio.make_logger(*arguments, **options)
+
+    if not (txaio.using_twisted or txaio.using_asyncio):
+        txaio.make_logger = make_logger
+
+
+def start_logging():
+    txaio = sys.modules.get("txaio")
+    if txaio is None or not (txaio.using_twisted or txaio.using_asyncio):
+        return
+    # Twisted would take over what is printed, too.
+    streams = sys.stdout, sys.stderr
+    txaio.start_logging(out=sys.stderr, level="info")
+    sys.stdout, sys.stderr = streams
 
 
 class Channel:

@@ -24,7 +24,14 @@ fn decide(authid: &str, details: &Dict) -> Option<Answer> {
     let error = |uri, text: &str| Err((Uri::from_static(uri), Payload::from_args([text.into()])));
     Some(match authid {
         "joe" => {
-            Ok(dict([("role", "user".into()), ("secret", "secret-of-joe".into()), ("extra", dict([("a", 1.into())]))]))
+            Ok(dict([
+                ("role", "user".into()),
+                ("secret", "secret-of-joe".into()),
+                ("extra", dict([("a", 1.into())])),
+                // What authenticators of Crossbar.io's examples answer too.
+                ("cache", true.into()),
+                ("salt", Value::Null),
+            ]))
         }
         "ann" => Ok(dict([
             ("role", "user".into()),

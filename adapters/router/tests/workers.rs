@@ -15,7 +15,8 @@ fn config(components: &str, workers: &str) -> String {
     format!(
         r#"{{"version": 2, "wampd": {{"python": "./python", "host_limits": {{"restart_backoff_ms": 1}}}},
         "workers": [{{"type": "router", "components": [{components}],
-            "realms": [{{"name": "realm1", "roles": [{{"name": "backend"}}, {{"name": "anonymous"}}]}}],
+            "realms": [{{"name": "realm1", "roles": [{{"name": "backend"}}, {{"name": "anonymous"}}]}},
+                {{"name": "realm2", "roles": [{{"name": "backend"}}]}}],
             "transports": [{{"type": "rawsocket", "endpoint": {{"type": "tcp", "interface": "127.0.0.1", "port": 0}}}}]
         }}{workers}]}}"#
     )
@@ -68,6 +69,10 @@ fn a_component_joins_with_its_role_over_a_socket_of_its_own() {
         Client::connect(&url, &Options::default(), ClientConfig::anonymous(Uri::from("realm1"))).expect("joins");
     let (authid, role, _, _) = support::who(&client);
     assert_eq!((authid.as_str(), role.as_str()), ("bee", "backend"));
+    let elsewhere =
+        Client::connect(&url, &Options::default(), ClientConfig::anonymous(Uri::from("realm2"))).expect("joins");
+    let realm = elsewhere.session().details.realm.as_ref().map(Uri::as_str);
+    assert_eq!(realm, Some("realm1"), "the realm of the component, whatever it asks for");
     let url: Url = format!("rs://127.0.0.1:{}", node.port(0)).parse().expect("a URL");
     let other =
         Client::connect(&url, &Options::default(), ClientConfig::anonymous(Uri::from("realm1"))).expect("joins");

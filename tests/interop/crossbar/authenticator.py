@@ -4,6 +4,10 @@ from autobahn.wamp.exception import ApplicationError
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks, returnValue
 from twisted.internet.task import deferLater
+from txaio import make_logger
+
+# Taken before anything has chosen between Twisted and asyncio, as Crossbar.io lets it.
+log = make_logger()
 
 USERS = {
     "client1": {"secret": "secret123"},
@@ -19,6 +23,7 @@ async def create_authenticator(config, controller):
     @inlineCallbacks
     def authenticate(realm, authid, details):
         print("who is {} in {}?".format(authid, realm))
+        log.info("{authid} is looked up", authid=authid)
         yield deferLater(reactor, 0, lambda: None)
         if authid not in USERS:
             text = "could not authenticate session - no such user {}".format(authid)

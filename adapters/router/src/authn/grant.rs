@@ -70,7 +70,41 @@ const INVALID_RETURN_TYPE: &str = "got invalid return type";
 /// Message when a function returns a dictionary that cannot be used.
 const INVALID_RETURN_VALUE: &str = "got invalid return value";
 
+/// Members of an answer that mean something.
+const MEMBERS: [&str; 15] = [
+    "role",
+    "realm",
+    "authid",
+    "extra",
+    "ticket",
+    "pubkey",
+    "secret",
+    "password",
+    "salt",
+    "iterations",
+    "keylen",
+    "kdf",
+    "memory",
+    "stored-key",
+    "server-key",
+];
+
 impl FunctionGrant {
+    /// As [`from_value`](Self::from_value), from code that was written for Crossbar.io: it may return its whole record of a user,
+    /// and what is not known, or `None`, is passed over, as there.
+    ///
+    /// # Errors
+    /// [`FunctionError::Failed`] naming the key that is of the wrong type or contradictory.
+    pub fn from_record(value: Value) -> Result<Self, FunctionError> {
+        match value {
+            Value::Dict(mut dict) => {
+                dict.retain(|key, value| MEMBERS.contains(&key.as_str()) && *value != Value::Null);
+                Self::from_dict(dict)
+            }
+            other => Self::from_value(other),
+        }
+    }
+
     /// Reads what a function returned: a string is the role, a dictionary has the keys named at the fields.
     ///
     /// # Errors
@@ -194,4 +228,19 @@ fn count(key: &str, value: &Value) -> Result<u64, FunctionError> {
 
 const fn invalid(detail: String) -> FunctionError {
     FunctionError::Failed { message: INVALID_RETURN_VALUE, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_record_of_a_user_is_an_answer() {
+        let record = [("secret", "x"), ("role", "user"), ("shoe_size", "43"), ("cache", "true")];
+        let mut record: Dict = record.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value))).collect();
+        record.insert("authid".to_owned(), Value::Null);
+        let grant = FunctionGrant::from_record(Value::Dict(record)).expect("granted");
+        assert_eq!((grant.role.as_deref(), grant.authid), (Some("user"), None));
+        assert_eq!(grant.cra, Some(CraSecret::Plain("x".to_owned())));
+    }
 }

@@ -169,7 +169,7 @@ impl NodeHost {
 
     fn authenticated(&mut self, asked: AskedLogin, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
         let AskedLogin { id, procedure, pending, patience } = asked;
-        let answer = result.map_err(denial).and_then(FunctionGrant::from_value);
+        let answer = result.map_err(denial).and_then(FunctionGrant::from_record);
         if let Err(error) = &answer {
             log_failure(&self.log, procedure.as_str(), pending.method(), error);
         }

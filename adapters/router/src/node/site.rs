@@ -59,10 +59,11 @@ impl Site {
         Ok(())
     }
 
-    /// The private socket of a component, over which it joins with its role.
+    /// The private socket of a component, over which it joins its realm with its role.
     pub(super) fn component(&mut self, component: &ComponentConfig, role: &str, path: PathBuf) {
         let (role, authid) = (role.to_owned(), Some(component.name.clone()));
-        let anonymous = Some(Provider::Static(AnonymousPrincipal { role, authid, realm: None }));
+        let realm = Some(component.realm.clone());
+        let anonymous = Some(Provider::Static(AnonymousPrincipal { role, authid, realm }));
         let tag = self.served.tag(AuthConfig { anonymous, ..AuthConfig::default() });
         self.served.routes.push(Routes::default());
         let rawsocket = Some(RawSocketOptions::default());

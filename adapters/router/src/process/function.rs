@@ -14,26 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wampd_core::uri::Uri;
 use wampd_core::value::Value;
 
-/// Members of an answer that mean something. Functions for Crossbar.io may return their whole record of a user: what is
-/// not known is passed over, as there.
-const MEMBERS: [&str; 15] = [
-    "role",
-    "realm",
-    "authid",
-    "extra",
-    "ticket",
-    "pubkey",
-    "secret",
-    "password",
-    "salt",
-    "iterations",
-    "keylen",
-    "kdf",
-    "memory",
-    "stored-key",
-    "server-key",
-];
-
 /// What a hosted function is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FunctionKind {
@@ -106,11 +86,7 @@ impl FunctionAuthenticator for HostedFunction {
 
 fn grant(answer: Result<Value, HostError>) -> Result<FunctionGrant, FunctionError> {
     match answer {
-        Ok(Value::Dict(mut dict)) => {
-            dict.retain(|key, value| MEMBERS.contains(&key.as_str()) && *value != Value::Null);
-            FunctionGrant::from_value(Value::Dict(dict))
-        }
-        Ok(value) => FunctionGrant::from_value(value),
+        Ok(value) => FunctionGrant::from_record(value),
         Err(HostError::Denied { uri, message }) => Err(FunctionError::Denied { uri, message }),
         Err(HostError::Failed { message, detail }) => Err(FunctionError::Failed { message, detail }),
     }
@@ -133,18 +109,6 @@ fn permit(answer: Result<Value, HostError>) -> Result<Permit, AuthorizerFailed> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wampd_core::auth::CraSecret;
-    use wampd_core::value::Dict;
-
-    #[test]
-    fn the_whole_record_of_a_user_is_an_answer() {
-        let record = [("secret", "x"), ("role", "user"), ("shoe_size", "43"), ("cache", "true")];
-        let mut record: Dict = record.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value))).collect();
-        record.insert("authid".to_owned(), Value::Null);
-        let grant = grant(Ok(Value::Dict(record))).expect("granted");
-        assert_eq!((grant.role.as_deref(), grant.authid), (Some("user"), None));
-        assert_eq!(grant.cra, Some(CraSecret::Plain("x".to_owned())));
-    }
 
     #[test]
     fn a_function_that_was_not_started_fails() {
