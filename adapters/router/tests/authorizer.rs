@@ -203,3 +203,40 @@ fn a_procedure_decides() {
     let asked = decider.join().expect("no panic");
     assert_eq!(asked, ["com.yes", "com.no", "com.nonsense", "com.cached", "com.end"]);
 }
+
+/// Authorizers of Crossbar.io from before they were told options say in Python's words that they take three arguments.
+#[test]
+fn a_procedure_of_three_arguments_decides_without_options() {
+    let served = Served::new(|_| Ok(Permit::DENY));
+    let (mut eve, mut root) = (served.join("eve"), served.join("root"));
+    root.register("com.authorize", RegisterOptions::default()).expect("allowed");
+    let decider = std::thread::spawn(move || {
+        let mut calls = Vec::new();
+        while calls.len() < 5 {
+            let event = root.next_event(Some(Duration::from_secs(20))).expect("joined");
+            let Some(ClientEvent::Invocation { request, payload, .. }) = event else { panic!("{event:?}") };
+            let (args, _) = payload.values().expect("values");
+            let uri = args[1].as_str().expect("a URI").to_owned();
+            let wanted = if uri == "com.new" { 4 } else { 3 };
+            let text = match args.len() {
+                given if given == wanted => None,
+                4 => Some("Authorizer.authorize() takes 4 positional arguments but 5 were given"),
+                _ => Some("Authorizer.authorize() missing 1 required positional argument: 'options'"),
+            };
+            calls.push((uri, args.len()));
+            match text {
+                None => root.yield_result(request, YieldOptions::default(), Payload::from_args([true.into()])),
+                Some(text) => root.yield_error(request, error::RUNTIME_ERROR, Payload::from_args([text.into()])),
+            }
+            .expect("open");
+        }
+        calls
+    });
+    for topic in ["com.old", "com.older", "com.new"] {
+        subscribe(&mut eve, topic).unwrap_or_else(|error| panic!("{topic}: {error}"));
+    }
+    let calls = decider.join().expect("no panic");
+    let calls: Vec<_> = calls.iter().map(|(uri, count)| (uri.as_str(), *count)).collect();
+    assert_eq!(calls, [("com.old", 4), ("com.old", 3), ("com.older", 3), ("com.new", 3), ("com.new", 4)]);
+    assert!(served.log().contains("authorizer takes three arguments"), "{}", served.log());
+}

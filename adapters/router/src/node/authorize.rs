@@ -7,6 +7,7 @@ use crate::authz::permit::{AuthorizerFailed, Permit, verdict};
 use crate::config::{Authorizer, FunctionAuthz};
 use crate::log::Log;
 use wampd_core::router::{ActionRequest, ActionVerdict, DecisionId};
+use wampd_core::time::Instant;
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::Value;
 use wampd_mio::Context;
@@ -17,6 +18,9 @@ pub(super) struct AskedAction {
     id: DecisionId,
     procedure: Uri,
     attempt: Attempt,
+    expires: Instant,
+    /// Whether the procedure was called before, with another number of arguments.
+    again: bool,
 }
 
 impl NodeHost {
@@ -27,18 +31,42 @@ impl NodeHost {
         match authorizer.cloned() {
             Some(Authorizer::Function(function)) => self.ask_function_authorizer(request, function, cx),
             Some(Authorizer::Procedure(procedure)) => {
-                let attempt = Attempt::from(request);
-                let args = attempt.arguments().to_vec();
-                let call = Call { procedure: procedure.clone(), args, timeout: request.expires.since(cx.now()) };
-                let asked = Asked::Action(AskedAction { id: request.id, procedure, attempt });
-                let realm = identity.realm.clone();
-                if let Some((asked, result)) = self.services.call(cx.locals(), realm, TRUSTED.to_owned(), call, asked) {
-                    self.answered(asked, result, cx);
-                }
+                let (id, attempt, expires) = (request.id, Attempt::from(request), request.expires);
+                self.call_authorizer(AskedAction { id, procedure, attempt, expires, again: false }, cx);
                 None
             }
             None => Some(ActionVerdict::Failed { message: "the role has no authorizer".to_owned() }),
         }
+    }
+
+    fn call_authorizer(&mut self, asked: AskedAction, cx: &mut Context<'_>) {
+        let realm = asked.attempt.identity.realm.clone();
+        let mut args = asked.attempt.arguments().to_vec();
+        if self.authorizers_without_options.contains(&(realm.clone(), asked.procedure.clone())) {
+            args.pop();
+        }
+        let call = Call { procedure: asked.procedure.clone(), args, timeout: asked.expires.since(cx.now()) };
+        let asked = Asked::Action(asked);
+        if let Some((asked, result)) = self.services.call(cx.locals(), realm, TRUSTED.to_owned(), call, asked) {
+            self.answered(asked, result, cx);
+        }
+    }
+
+    /// Whether the procedure failed since it takes another number of arguments than it was given; it gets that from now on.
+    fn takes_other_arguments(&mut self, asked: &AskedAction, failed: &CallFailed) -> bool {
+        let key = (asked.attempt.identity.realm.clone(), asked.procedure.clone());
+        let without_options = self.authorizers_without_options.contains(&key);
+        if failed.error != error::RUNTIME_ERROR || mismatch(&failed.message) != Some(without_options) {
+            return false;
+        }
+        if without_options {
+            self.authorizers_without_options.remove(&key);
+        } else {
+            let event = "authorizer takes three arguments: it is called without the options of requests";
+            self.log.warn(event).text("authorizer", asked.procedure.as_str()).end();
+            self.authorizers_without_options.insert(key);
+        }
+        true
     }
 
     fn ask_function_authorizer(
@@ -65,12 +93,25 @@ impl NodeHost {
     }
 
     /// A procedure has decided, or failed to.
-    pub(super) fn authorized(&self, asked: AskedAction, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
-        let AskedAction { id, procedure, attempt } = asked;
+    pub(super) fn authorized(&mut self, asked: AskedAction, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
+        if !asked.again && result.as_ref().is_err_and(|failed| self.takes_other_arguments(&asked, failed)) {
+            return self.call_authorizer(AskedAction { again: true, ..asked }, cx);
+        }
+        let AskedAction { id, procedure, attempt, .. } = asked;
         let answer = result.map_err(failure).and_then(|value| Permit::from_value(&value));
         log_failure(&self.log, procedure.as_str(), &attempt, &answer);
         cx.decide_action(id, verdict(answer));
     }
+}
+
+/// What Python says of a function that takes one argument less (false) or more (true) than it was given: authorizers that
+/// are older than the options of requests take three, beside the object that they are a method of.
+fn mismatch(message: &str) -> Option<bool> {
+    let fewer = ["takes 3 positional arguments but 4 were given", "takes 4 positional arguments but 5 were given"];
+    if fewer.iter().any(|text| message.ends_with(text)) {
+        return Some(false);
+    }
+    message.contains("missing 1 required positional argument").then_some(true)
 }
 
 /// The text of a runtime error may show anything: it is left to the log of the callee.

@@ -39,6 +39,8 @@ pub(super) struct NodeHost {
     served: Served,
     realms: BTreeSet<Uri>,
     pub(super) authorizers: Authorizers,
+    /// Procedures of realms that decide without knowing the options of requests.
+    pub(super) authorizers_without_options: BTreeSet<(Uri, Uri)>,
     shelf: Shelf,
     answerer: Answerer,
     pub(super) functions: Functions,
@@ -82,6 +84,7 @@ impl NodeHost {
             served,
             realms,
             authorizers,
+            authorizers_without_options: BTreeSet::new(),
             shelf: Shelf::new(limits.max_file_memory),
             answerer: Answerer::new(seed),
             functions: Functions::new(limits.max_waiting_decisions)?,
