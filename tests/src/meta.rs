@@ -14,7 +14,7 @@ use wampd_core::router::{Allow, AuthStep, AuthVerdict, Permissions, RealmConfig,
 use wampd_core::uri::{MatchPolicy, Uri};
 use wampd_core::value::{Dict, Value};
 
-/// A role with a blanket rule: everything is allowed, but for what needs a rule of its own.
+/// A role with a blanket rule: everything is allowed, but for calling what [`TOUCHES_OTHERS`].
 pub const USER: &str = "user";
 
 /// Every procedure of the meta API.
@@ -43,6 +43,16 @@ pub const PROCEDURES: [&str; 24] = [
     "wamp.subscription.count_subscribers",
     "wamp.subscription.remove_subscriber",
     "wamp.subscription.get_events",
+];
+
+/// Those of the procedures that need a rule of their own.
+pub const TOUCHES_OTHERS: [&str; 6] = [
+    "wamp.session.kill",
+    "wamp.session.kill_by_authid",
+    "wamp.session.kill_by_authrole",
+    "wamp.session.kill_all",
+    "wamp.registration.remove_callee",
+    "wamp.subscription.remove_subscriber",
 ];
 
 /// The result of a call, or the error and its first argument.

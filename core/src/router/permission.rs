@@ -7,9 +7,11 @@
 //! A request for a pattern (SUBSCRIBE or REGISTER with `match`) is allowed if every URI that the pattern matches would
 //! be: some rule that allows covers the whole pattern, and no more specific rule denies a part of it.
 //!
-//! Procedures under `wamp.` reach into the router itself: calling them needs, besides, that a rule whose own URI begins
-//! with `wamp` allows it. A role that may call everything can thus not end other sessions by accident.
+//! Procedures under `wamp.` reach into the router itself. A rule for everything lets a role call those that tell about the
+//! realm or change what is the caller's own; calling the others needs, besides, that a rule whose own URI begins with
+//! `wamp` allows it. A role that may call everything can thus not end other sessions by accident.
 
+use super::meta;
 use super::pattern::{PatternMap, Shape, shape};
 use crate::hash::Seed;
 use crate::uri::{MatchPolicy, Uri, is_reserved, matches};
@@ -202,7 +204,7 @@ impl Permissions {
     /// The most specific rule that matches the URI, unless it allows a call that needs a rule of its own.
     fn deciding_rule(&self, action: Action, uri: &str) -> Option<&Rule> {
         let deciding = self.matching_rules(uri).next()?;
-        if action == Action::Call && deciding.allow.call && is_reserved(uri) {
+        if action == Action::Call && deciding.allow.call && is_reserved(uri) && !meta::is_harmless(uri) {
             return self.matching_rules(uri).find(|rule| rule.uri.is_reserved());
         }
         Some(deciding)
@@ -357,6 +359,9 @@ mod tests {
         let denied = [("wamp.", Prefix, CALL), ("..kill", Wildcard, Allow::NONE)];
         assert!(!may_call(&denied, kill), "a more specific rule denies");
         assert!(!may_call(&[everything, ("wamp.", Prefix, SUBSCRIBE)], kill));
+        let (list, lists) = ("wamp.session.list", ("wamp.session.", Prefix, SUBSCRIBE));
+        assert!(may_call(&[everything], list), "it ends nothing");
+        assert!(!may_call(&[everything, lists], list), "a more specific rule denies");
         assert!(permissions(&[everything]).decide(Action::Subscribe, "wamp.session.on_join", Exact).allow);
         assert!(Permissions::all().decide(Action::Call, kill, Exact).allow);
     }

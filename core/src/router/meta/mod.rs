@@ -5,7 +5,8 @@
 //! is to be done; that is done when the RESULT has been queued, so that the events of a change never precede the answer
 //! to the call that asked for it.
 //!
-//! Calling the router needs a rule of its own (see [`permission`](super::permission)); its events are topics like others.
+//! Calling what touches others needs a rule of its own (see [`permission`](super::permission)); the events are topics like
+//! others.
 //!
 //! Sessions of the built-in role `trusted` are parts of the router: the session procedures neither show nor end them,
 //! and nobody is told of their coming and going.
@@ -79,6 +80,37 @@ procedures! {
     SubscriptionCountSubscribers = "wamp.subscription.count_subscribers",
     SubscriptionRemoveSubscriber = "wamp.subscription.remove_subscriber",
     SubscriptionGetEvents = "wamp.subscription.get_events",
+}
+
+/// Whether a call of this can touch nobody but the caller: it tells about the realm, or keeps or drops the caller's own
+/// testaments.
+pub(super) fn is_harmless(uri: &str) -> bool {
+    Procedure::from_uri(uri).is_some_and(|procedure| match procedure {
+        Procedure::SessionKill
+        | Procedure::SessionKillByAuthid
+        | Procedure::SessionKillByAuthrole
+        | Procedure::SessionKillAll
+        | Procedure::RegistrationRemoveCallee
+        | Procedure::SubscriptionRemoveSubscriber => false,
+        Procedure::SessionCount
+        | Procedure::SessionList
+        | Procedure::SessionGet
+        | Procedure::SessionAddTestament
+        | Procedure::SessionFlushTestaments
+        | Procedure::RegistrationList
+        | Procedure::RegistrationLookup
+        | Procedure::RegistrationMatch
+        | Procedure::RegistrationGet
+        | Procedure::RegistrationListCallees
+        | Procedure::RegistrationCountCallees
+        | Procedure::SubscriptionList
+        | Procedure::SubscriptionLookup
+        | Procedure::SubscriptionMatch
+        | Procedure::SubscriptionGet
+        | Procedure::SubscriptionListSubscribers
+        | Procedure::SubscriptionCountSubscribers
+        | Procedure::SubscriptionGetEvents => true,
+    })
 }
 
 /// Who calls.

@@ -12,8 +12,8 @@ use crate::value::{Dict, Value};
 const TOLD_OF_TRANSPORT: [&str; 6] =
     ["channel_type", "channel_framing", "channel_serializer", "is_secure", "peer", "websocket_protocol"];
 
-/// What is told of a session to whoever asks, and when it joins. Its transport is told only to those who ask: they need
-/// a rule of their own for it, while any blanket rule on subscriptions lets a role hear of who joins.
+/// What is told of a session to whoever asks, and when it joins. Its transport is told only to those who ask,
+/// who must be allowed to call for it.
 pub(super) fn details(session: &Session) -> Dict {
     let identity = &session.identity;
     Dict::from([
