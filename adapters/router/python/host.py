@@ -311,7 +311,7 @@ def factory(rawsocket, websocket, create, transport):
 
 
 def twisted_endpoint(reactor, endpoint):
-    from twisted.internet import endpoints, ssl
+    from twisted.internet import endpoints
 
     if endpoint["type"] == "unix":
         return endpoints.UNIXClientEndpoint(reactor, endpoint["path"])
@@ -319,6 +319,8 @@ def twisted_endpoint(reactor, endpoint):
     tls = endpoint["tls"]
     if tls is None:
         return tcp
+    from twisted.internet import ssl  # which needs pyOpenSSL
+
     authorities = [ssl.Certificate.loadPEM(contents(path)) for path in tls["ca_certificates"]]
     me = tls["certificate"] and ssl.PrivateCertificate.loadPEM(contents(tls["key"]) + contents(tls["certificate"]))
     options = ssl.optionsForClientTLS(
