@@ -1,6 +1,6 @@
 """Node folders as users of Crossbar.io have them, each run with wampd in the place of crossbar.
 
-Each row of FOLDERS is a folder of crossbar/folders: `.crossbar` with a configuration, and the programs of authenticators,
+Each row of FOLDERS is a folder of crossbar/folders: `.crossbar` with a configuration, and programs: authenticators,
 components and clients. A case starts wampd on it, runs the programs of the row one after another as a script would, and
 stops the node. The files name fixed ports, as those of users do: what runs is a copy with free ports in their place.
 """
@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -56,35 +55,141 @@ class Folder:
     secrets: tuple = ()
 
 
+ROBOT = {"ROBOT_TICKET": "r2-d2 beeps"}
+REFUSED = "left: wamp.error.not_authorized"
+
+
+def let_in(command, secret, joined, told="\\[\\]"):
+    """The client of most folders as somebody who is let in, calls the calculator, and may do nothing else."""
+    more = ("told: " + told, "2 \\+ 3 = 5", "not registered: wamp.error.not_authorized", "left: wamp.close.normal")
+    return Run("client.py " + command, {"SECRET": secret}, prints=("joined arithmetic as " + joined, *more))
+
+
+def refused(command, secret, reason=REFUSED):
+    return Run("client.py " + command, {"SECRET": secret}, status=1, prints=(reason,))
+
+
 FOLDERS = [
     Folder(
+        "anonymous/static",
+        runs=(Run("client.py anonymous", prints=("with role anybody by static", "not called: ", "registered")),),
+    ),
+    Folder(
+        "anonymous/dynamic",
+        ready=("the door is kept", "the calculator is ready"),
+        runs=(let_in("anonymous", "", "[^ ]+ with role visitor by dynamic", "\\['floor', 'rooms'\\]"),),
+        logged=("somebody without a name is here: True",),
+    ),
+    Folder(
         "ticket/static",
-        environment={"ROBOT_TICKET": "r2-d2 beeps"},
+        environment=ROBOT,
         ready=("the calculator is ready",),
-        secrets=("r2-d2 beeps", "nobody knows"),
         runs=(
-            Run(
-                "client.py robot",
-                {"TICKET": "r2-d2 beeps"},
-                prints=("joined as robot with role visitor by static", "2 \\+ 3 = 5", "not registered: wamp.error.not_auth"),
-            ),
-            Run("client.py robot", {"TICKET": "c-3po talks"}, status=1, prints=("left: wamp.error.not_authorized",)),
-            Run("client.py nobody", {"TICKET": "nobody knows"}, status=1, prints=("left: wamp.error.not_authorized",)),
+            let_in("ticket robot", "r2-d2 beeps", "robot with role visitor by static"),
+            let_in("ticket guard", "halt", "guard with role visitor by static"),
+            refused("ticket robot", "c-3po talks"),
+            refused("ticket stranger", "r2-d2 beeps"),
         ),
+        secrets=("r2-d2 beeps", "c-3po talks", "halt"),
+    ),
+    Folder(
+        "ticket/dynamic",
+        environment=ROBOT,
+        ready=("the door is kept", "the calculator is ready"),
+        runs=(
+            let_in("ticket robot", "r2-d2 beeps", "robot with role visitor by dynamic"),
+            let_in("ticket guard", "halt", "guard with role visitor by dynamic"),
+            refused("ticket robot", "c-3po talks", "left: door.bad_ticket"),
+            refused("ticket stranger", "r2-d2 beeps", "left: door.stranger"),
+        ),
+        secrets=("r2-d2 beeps", "c-3po talks", "halt"),
+    ),
+    Folder(
+        "ticket/function",
+        environment=ROBOT,
+        ready=("the door is kept", "the calculator is ready"),
+        runs=(
+            let_in("ticket robot", "r2-d2 beeps", "robot with role visitor by function"),
+            refused("ticket robot", "c-3po talks", "left: door.bad_ticket"),
+            refused("ticket stranger", "r2-d2 beeps", "left: door.stranger"),
+        ),
+        secrets=("r2-d2 beeps", "c-3po talks", "halt"),
+    ),
+    Folder(
+        "ticket/realms",
+        ready=("the door is kept",),
+        runs=(
+            Run("client.py ticket anna -", {"SECRET": "a ticket of anna"}, prints=("kitchen as anna", "registered")),
+            Run("client.py ticket bert -", {"SECRET": "a ticket of bert"}, prints=("joined cellar as bert",)),
+            Run("client.py ticket anna kitchen", {"SECRET": "a ticket of anna"}, prints=("joined kitchen as anna",)),
+            refused("ticket anna cellar", "a ticket of anna", "left: door.wrong_place"),
+            refused("ticket anna -", "a ticket of bert", "left: door.bad_ticket"),
+        ),
+    ),
+    Folder(
+        "wampcra/static",
+        environment={"WORD": "swordfish"},
+        ready=("the calculator is ready", "hello: sees True as calculator"),
+        runs=(
+            let_in("wampcra anna", "swordfish", "anna with role visitor by static"),
+            let_in("wampcra bert", "swordfish", "bert with role visitor by static"),
+            refused("wampcra anna", "starfish"),
+            refused("wampcra bert", "starfish"),
+            refused("wampcra stranger", "swordfish"),
+        ),
+        logged=("anna comes with role visitor", "bert comes with role visitor"),
+        secrets=("swordfish", "starfish"),
+    ),
+    Folder(
+        "wampcra/dynamic",
+        ready=("the door is kept", "the calculator is ready"),
+        runs=(
+            let_in("wampcra anna", "anna's word", "anna with role visitor by dynamic"),
+            let_in("wampcra bert", "bert's word", "bert with role visitor by dynamic"),
+            let_in("wampcra carl", "carl's word", "number 7 with role visitor by dynamic"),
+            refused("wampcra anna", "bert's word"),
+            refused("wampcra stranger", "anna's word", "left: door.stranger"),
+        ),
+        secrets=("anna's word", "bert's word", "carl's word"),
+    ),
+    Folder(
+        "wampcra/guest",
+        ready=("doorkeeper is ready", "calculator is ready"),
+        runs=(
+            let_in("wampcra anna", "anna's word", "anna with role visitor by dynamic"),
+            let_in("wampcra bert", "bert's word", "bert with role visitor by dynamic"),
+            refused("wampcra anna", "bert's word"),
+            refused("wampcra stranger", "anna's word", "left: "),
+        ),
+        logged=("anna comes to arithmetic by wampcra",),
+    ),
+    Folder(
+        "authorization/component",
+        ready=("the judge is there", "the calculator is ready"),
+        runs=(let_in("anonymous", "", "[^ ]+ with role visitor by static"),),
+        logged=("may a calculator register calc.add?", "may a visitor call calc.add?", "may a visitor register calc.sub"),
+    ),
+    Folder(
+        "authorization/container",
+        ready=("the judge is there", "the calculator is ready"),
+        runs=(let_in("ticket robot", "beep", "robot with role visitor by static"),),
+        logged=("may adder register calc.add?", "may robot call calc.add?", "may robot register calc.subtract?"),
     ),
 ]
 
 
-def folder_cases(wampd, python, work, report):
+def folder_cases(wampd, python, js, work, report):
+    """`js` has the packages for Node.js; without, the folders that need them are left out."""
     for folder in FOLDERS:
-        report.case("folder " + folder.path, lambda: play(folder, wampd, python, work))
+        if js or not any((FOLDERS_AT / folder.path).glob("*.js")):
+            report.case("folder " + folder.path, lambda: play(folder, wampd, python, js, work))
 
 
-def play(folder, wampd, python, work):
+def play(folder, wampd, python, js, work):
     """Plays a row; its copy of the folder is in `work`, from which everything runs."""
     shutil.copytree(FOLDERS_AT / folder.path, work / folder.path)
     ports = replace_ports(work / folder.path)
-    node = Node(folder, wampd, python, work)
+    node = Node(folder, wampd, python, js, work)
     try:
         node.wait(lambda: all(listens("tcp", port) for port in ports), "it listens")
         node.logged(folder.ready)
@@ -119,15 +224,18 @@ def replace_ports(place):
 class Node:
     """A wampd that runs a folder."""
 
-    def __init__(self, folder, wampd, python, work):
+    def __init__(self, folder, wampd, python, js, work):
         self.output = work / (folder.path.replace("/", "-") + ".log")
         cbdir = "--cbdir=./{}/.crossbar".format(folder.path)
-        # The python that the folder's own programs find is the one that has Autobahn.
+        # The programs that the node starts find the Python and the packages that have Autobahn.
         path = os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", "")])
+        found = {"PATH": path, "NODE_PATH": str(js / "node_modules")} if js else {"PATH": path}
+        self.work = work
+        self.stopping = [str(wampd), "stop", cbdir]
         with self.output.open("w") as log:
             self.process = subprocess.Popen(
                 [str(wampd), "start", cbdir, *folder.options], cwd=work,
-                env={**os.environ, "PATH": path, **folder.environment},
+                env={**os.environ, **found, **folder.environment},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -146,9 +254,8 @@ class Node:
             self.wait(lambda: part in self.log(), "{!r} is in its log".format(part))
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            status = self.process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            raise AssertionError("still running {} s after SIGTERM".format(STOP_TIMEOUT)) from None
+        """As scripts do: `stop` returns when the node has ended."""
+        result = execute(self.stopping, cwd=self.work)
+        check(result.returncode == 0, "stop failed: {}{}".format(result.stdout, result.stderr))
+        status = self.process.wait(STOP_TIMEOUT)
         check(status == 0, "exit status {} of the node".format(status))

@@ -83,7 +83,7 @@ def main():
                 python_cases(python, environment, report)
                 with Node.crossbar(wampd, folder / "crossbar", python) as crossbar:
                     crossbar_cases(python, crossbar, report)
-                folder_cases(wampd, python, folder / "folders", report)
+                folder_cases(wampd, python, js, folder / "folders", report)
                 report.case("shutdown", lambda: shutdown(python, interop, environment))
             report.case("the scenario's node stops cleanly", scenario.stop)
             report.case("the suite's node stops cleanly", interop.stop)

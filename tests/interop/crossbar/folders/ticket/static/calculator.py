@@ -1,9 +1,1 @@
-from autobahn.twisted.wamp import ApplicationSession
-from twisted.internet.defer import inlineCallbacks
-
-
-class Calculator(ApplicationSession):
-    @inlineCallbacks
-    def onJoin(self, details):
-        yield self.register(lambda x, y: x + y, "calc.add")
-        print("the calculator is ready")
+../../calculator.py

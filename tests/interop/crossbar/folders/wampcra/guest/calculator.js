@@ -1,0 +1,1 @@
+require("./member.js")("calc.add", ([x, y]) => x + y);
