@@ -4,6 +4,7 @@
 //! own end and that of the questions it was asked, never that of the router. Hosts speak the protocol of
 //! `HOST_PROTOCOL.md`.
 
+mod backoff;
 mod child;
 mod exchange;
 mod function;

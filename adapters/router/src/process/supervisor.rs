@@ -1,5 +1,6 @@
 //! The thread of one process: starts it, writes to it, reads from it, and sees to its end.
 
+use super::backoff::Backoff;
 use super::child::{Running, read};
 use super::exchange::{Answered, Exchange, HostError, Violation};
 use super::{HostLimits, Program, Restart};
@@ -102,7 +103,7 @@ impl Supervisor {
             running: None,
             since: Instant::now(),
             start_at: (!process.waits).then(Instant::now),
-            backoff: limits.restart_backoff,
+            backoff: Backoff::new(limits.restart_backoff, limits.max_restart_backoff),
             settled: false,
             stop_at: None,
             output: Lines::default(),
@@ -149,7 +150,7 @@ struct Watch {
     since: Instant,
     /// When it is to be started.
     start_at: Option<Instant>,
-    backoff: Duration,
+    backoff: Backoff,
     settled: bool,
     /// When a process that was told to end is killed.
     stop_at: Option<Instant>,
@@ -365,12 +366,9 @@ impl Watch {
                 Restart::Never => false,
             },
         };
-        if now.saturating_duration_since(self.since) > self.limits.max_restart_backoff {
-            self.backoff = self.limits.restart_backoff;
-        }
-        let pause = (again && !self.settled).then_some(self.backoff);
+        let pause = self.backoff.pause(self.since, now);
+        let pause = (again && !self.settled).then_some(pause);
         self.start_at = pause.map(|pause| now + pause);
-        self.backoff = (self.backoff * 2).min(self.limits.max_restart_backoff);
         let line =
             if success || self.settled { self.log.info("process ended") } else { self.log.error("process ended") };
         let line = line.text("process", &self.process.name).text("why", why);
