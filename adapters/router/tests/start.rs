@@ -214,6 +214,10 @@ fn a_configuration_is_looked_for_in_the_folder() {
         let says = check(args);
         assert!(says.starts_with(".crossbar/other.json:") && says.contains("\"workers\" is missing"), "{says}");
     }
+    // As Crossbar.io looks for it.
+    let says = check(&["start", "--config=other.json", "--loglevel=trace", "--logformat=nocolor"]);
+    assert!(says.starts_with(".crossbar/other.json:") && says.contains("not started"), "{says}");
+    assert!(check(&["start", "--config=nowhere.json"]).starts_with("nowhere.json: error: cannot read"));
     let says = check(&["start"]);
     assert!(says.starts_with(".crossbar: error: there is no configuration in this folder"), "{says}");
 }

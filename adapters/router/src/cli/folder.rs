@@ -24,12 +24,16 @@ pub(super) enum Given {
 }
 
 impl Given {
-    /// By `--config` and `--cbdir`: with both, the file is in the folder. With neither, the default folder if it is there.
+    /// By `--config` and `--cbdir`: with both, the file is in the folder. With neither, the default folder if it is there;
+    /// with a file alone that is not where it is said to be, but is in that folder, that one, as with Crossbar.io.
     pub(super) fn of(args: &Args) -> Option<Self> {
         let file = args.get("--config").map(PathBuf::from);
-        match folder(args) {
-            Some(folder) => Some(Self::Folder(folder, file)),
-            None => file.map(Self::File),
+        match (folder(args), file) {
+            (Some(folder), file) => Some(Self::Folder(folder, file)),
+            (None, Some(file)) if !file.exists() && Path::new(DEFAULT).join(&file).exists() => {
+                Some(Self::Folder(DEFAULT.into(), Some(file)))
+            }
+            (None, file) => file.map(Self::File),
         }
     }
 

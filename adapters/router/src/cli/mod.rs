@@ -119,7 +119,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) 
                 None => complain(streams, &format!("there is no command {name:?}")),
             },
         },
-        Some("--version" | "-V") => {
+        Some("--version" | "-V" | "version") => {
             writeln!(streams.out, "wampd {}", env!("CARGO_PKG_VERSION"))?;
             Ok(Outcome::Success)
         }

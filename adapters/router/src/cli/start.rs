@@ -24,11 +24,14 @@ second signal stops it at once. SIGHUP loads the certificates of TLS again, whic
 happens when their files change. Without a configuration it serves the folder .crossbar,
 or runs a demo on 127.0.0.1:8080 if there is none.
 
-  --config FILE        the configuration, JSON or YAML; with --cbdir, a file of that folder
+  --config FILE        the configuration, JSON or YAML; with --cbdir, a file of that folder;
+                       if there is no such file, that of the folder .crossbar
   --cbdir DIR          the folder of the configuration, config.json or config.yaml; wampd
                        stop finds the router by it
   --log-level LEVEL    error, warn, info or debug; default info
   --log-format FORMAT  text or json; default text. Log lines go to the standard error
+
+Crossbar.io's --loglevel and --logformat are understood, too.
 
 Ends with 0 after a shutdown in good order, 1 if the router could not be started or was
 stopped at once, 2 if it was called wrongly.";
@@ -38,6 +41,8 @@ const KNOWN: &[Known] = &[
     Known { name: "--cbdir", takes_value: true },
     Known { name: "--log-level", takes_value: true },
     Known { name: "--log-format", takes_value: true },
+    Known { name: "--loglevel", takes_value: true },
+    Known { name: "--logformat", takes_value: true },
     Known { name: "--help", takes_value: false },
 ];
 
@@ -135,15 +140,18 @@ fn demo(log: Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {
 
 fn parse(args: Vec<String>) -> Result<(Args, Log), String> {
     let args = Args::parse(args, KNOWN).map_err(|error: ArgsError| error.to_string())?;
-    let level = match args.get("--log-level") {
+    let level = match args.get("--log-level").or_else(|| args.get("--loglevel")) {
         None => Level::Info,
+        // The most and the least that there is.
+        Some("trace") => Level::Debug,
+        Some("none") => Level::Error,
         Some(name) => {
             let level = Level::ALL.into_iter().find(|(known, _)| *known == name);
             level.ok_or("--log-level must be error, warn, info or debug")?.1
         }
     };
-    let format = match args.get("--log-format") {
-        None | Some("text") => LogFormat::Text,
+    let format = match args.get("--log-format").or_else(|| args.get("--logformat")) {
+        None | Some("text" | "standard" | "syslogd" | "nocolor" | "colour" | "color") => LogFormat::Text,
         Some("json") => LogFormat::Json,
         Some(_) => return Err("--log-format must be text or json".to_owned()),
     };
