@@ -81,6 +81,11 @@ FOLDERS = [
         logged=("somebody without a name is here: True",),
     ),
     Folder(
+        "anonymous/function",
+        ready=("the door is kept, alone: True", "the calculator is ready"),
+        runs=(let_in("anonymous", "", "[^ ]+ with role visitor by function", "\\['floor', 'rooms'\\]"),),
+    ),
+    Folder(
         "ticket/static",
         environment=ROBOT,
         ready=("the calculator is ready",),

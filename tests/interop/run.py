@@ -142,7 +142,8 @@ def scenario_cases(python, node, report):
 
 
 def crossbar_cases(python, node, report):
-    """A folder of Crossbar.io as it stands: its Python authenticator and, as a component of the router, its backend."""
+    """The founding scenario in a folder as Crossbar.io has it: with a Python authenticator and, as a component of the router,
+    its backend."""
     ws = node.url("ws")
 
     def client(user, secret, expect, status):
@@ -382,7 +383,7 @@ class Node:
     @classmethod
     def crossbar(cls, wampd, folder, python):
         """A folder of Crossbar.io as it is, but for the port; python3 is the one that has Autobahn."""
-        shutil.copytree(HERE / "crossbar", folder, ignore=shutil.ignore_patterns("folders"))
+        shutil.copytree(HERE / "crossbar/folders/wampcra/function", folder)
         config = json.loads((folder / ".crossbar/config.json").read_text())
         where = ("--cbdir", ".crossbar")
         return cls("the Crossbar.io node", wampd, folder, config, where, str(Path(python).parent))

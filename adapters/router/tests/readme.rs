@@ -27,3 +27,37 @@ fn the_readmes_configuration_is_served() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("0 warnings"), "{said}");
 }
+
+/// The texts in backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_method_and_provider_has_tests_that_exist() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let interop = tests.join("../../../tests/interop");
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let readme = read(&tests.join("../../../README.md"));
+    let (_, table) = readme.split_once("| method | static | function | dynamic |").expect("the table");
+    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() >= 7, "{rows:?}");
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let proofs: Vec<_> = cells[1..].iter().filter(|cell| !cell.is_empty()).collect();
+        assert!(proofs.len() == 3 || cells[0] == "cookie" && proofs.len() == 1, "{row}");
+        for proof in proofs {
+            let [file, test, ..] = quoted(proof).collect::<Vec<_>>()[..] else { panic!("no `file` `test`: {proof}") };
+            assert!(read(&tests.join(file)).contains(&format!("fn {test}(")), "{file} has no test {test}");
+        }
+    }
+    // Whatever folder is named is played.
+    let players = read(&interop.join("folders.py")) + &read(&interop.join("run.py"));
+    let folders = quoted(&readme).filter_map(|text| text.strip_prefix("folders/"));
+    let folders: Vec<_> = folders.collect();
+    assert!(folders.len() > 10, "{folders:?}");
+    for folder in folders {
+        assert!(interop.join("crossbar/folders").join(folder).join(".crossbar").is_dir(), "there is no {folder}");
+        assert!(players.contains(&format!("{folder}\"")), "{folder} is not played");
+    }
+}
