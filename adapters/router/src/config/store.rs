@@ -16,7 +16,9 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>, rule: UriRule) -> Opti
     if let Some(kind) = section.require(cx, "type", "memory")
         && kind.str(cx).is_some_and(|kind| kind != "memory")
     {
+        // What else such a store has is of no interest.
         cx.error(&kind.place, "only the store \"memory\" is supported", "past events do not outlive the router");
+        return None;
     }
     let limit = section.integer(cx, "limit", LIMITS, "", DEFAULT_LIMIT);
     let mut histories: Vec<EventHistory> = Vec::new();
