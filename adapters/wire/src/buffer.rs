@@ -34,6 +34,11 @@ impl ReadBuffer {
     }
 }
 
+/// How much a frame that is not there yet may reserve: this many bytes, or this many times what has arrived of it. What is
+/// reserved and not written to takes addresses, but no memory, from systems that give it by the page.
+const ROOM_AT_ONCE: usize = 256 << 10;
+const ROOM_RATIO: usize = 64;
+
 /// What the start of the buffered bytes holds.
 pub(crate) enum Parsed<H> {
     /// More is needed: this many bytes in all before it is worth looking again.
@@ -82,6 +87,7 @@ impl Inbox {
                 }
             };
             if !holding {
+                self.make_room(need, input.len());
                 self.hold(input);
                 return Ok(None);
             }
@@ -93,8 +99,22 @@ impl Inbox {
                 return Ok(None);
             }
             let missing = need.saturating_sub(self.held.len()).clamp(1, input.len());
+            self.make_room(need, missing);
             self.held.extend_from_slice(&input[..missing]);
             input.advance(missing);
+        }
+    }
+
+    /// Makes room for the `need` bytes of a frame of which `more` are there now: a long one is not to be moved each time that
+    /// its memory grows, nor may a header alone take all that it announces.
+    fn make_room(&mut self, need: usize, more: usize) {
+        let arrived = self.held.len() + more;
+        if arrived > self.held.capacity() {
+            let room = need.min(arrived.saturating_mul(ROOM_RATIO).max(ROOM_AT_ONCE));
+            // Growing it would round up to twice what there was.
+            let mut larger = BytesMut::with_capacity(room.max(arrived));
+            larger.extend_from_slice(&self.held);
+            self.held = larger;
         }
     }
 
@@ -172,6 +192,25 @@ mod tests {
         assert_eq!(frames(&mut inbox, &mut BytesMut::new()).len(), 10_000);
         assert_eq!(inbox.len(), 2);
         assert!(!before.contains(&inbox.held.as_ptr()) && inbox.held.capacity() < 100);
+    }
+
+    #[test]
+    fn a_long_frame_is_moved_once_at_most_and_takes_no_more_than_it_may() {
+        const LEN: usize = 3 << 20;
+        let parse = |_: &[u8]| Ok::<_, ()>(Parsed::Frame { head: (), header: 0, payload: LEN });
+        for piece in [1 << 10, 1 << 14, 1 << 16] {
+            let (mut inbox, mut moved) = (Inbox::default(), 0);
+            for arrived in (piece..=LEN).step_by(piece) {
+                let before = (inbox.held.as_ptr(), inbox.len());
+                let whole = inbox.frame(&mut BytesMut::from(&vec![1; piece][..]), parse).unwrap();
+                assert_eq!(whole.map(|(_, payload)| payload.len()), (arrived == LEN).then_some(LEN));
+                if arrived < LEN {
+                    moved += if inbox.held.as_ptr() == before.0 { 0 } else { before.1 };
+                    assert!(inbox.held.capacity() <= LEN.min(ROOM_AT_ONCE.max(arrived * ROOM_RATIO)));
+                }
+            }
+            assert!(moved <= LEN / 2, "{moved} bytes moved");
+        }
     }
 
     #[test]
