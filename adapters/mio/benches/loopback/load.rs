@@ -172,10 +172,23 @@ fn payload(len: usize) -> Payload {
     Payload::from_args([Value::from("x".repeat(len))])
 }
 
-/// Calls of one callee, `inflight` of each caller at a time.
-pub(crate) fn rpc(transport: Transport, callers: usize, inflight: usize, len: usize, meter: &Meter) -> f64 {
+/// Calls of one callee.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rpc {
+    pub(crate) transport: Transport,
+    pub(crate) callers: usize,
+    /// Calls of each caller at a time.
+    pub(crate) inflight: usize,
+    /// Length of the one argument in bytes.
+    pub(crate) len: usize,
+    /// Sessions that do nothing meanwhile.
+    pub(crate) idle: usize,
+}
+
+pub(crate) fn rpc(Rpc { transport, callers, inflight, len, idle }: Rpc, meter: &Meter) -> f64 {
     let router = start_router();
     let mut load = Load::new(transport, &router);
+    load.join(idle);
     let sessions = load.join(callers + 1);
     let (&callee, callers) = sessions.split_first().expect("at least the callee");
     load.send(

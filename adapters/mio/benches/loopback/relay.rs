@@ -53,6 +53,14 @@ fn frames(held: &mut Vec<u8>, received: &[u8], mut show: impl FnMut(u8, usize, &
     }
 }
 
+/// What goes to the same place as what came before goes along with it.
+fn pass_on(forward: &mut Vec<(Option<usize>, Vec<u8>)>, to: Option<usize>, frame: &[u8]) {
+    match forward.last_mut() {
+        Some((before, frames)) if *before == to => frames.extend_from_slice(frame),
+        _ => forward.push((to, frame.to_vec())),
+    }
+}
+
 /// Relays until it is killed.
 pub(crate) fn run() {
     let mut sockets = Sockets::new();
@@ -77,10 +85,10 @@ pub(crate) fn run() {
                 }
                 CALL => {
                     callers.insert(caller, id);
-                    forward.push((Some(callee), frame.to_vec()));
+                    pass_on(&mut forward, Some(callee), frame);
                 }
-                RESULT => forward.push((callers.get(&caller).copied(), frame.to_vec())),
-                _ => forward.push((None, frame.to_vec())),
+                RESULT => pass_on(&mut forward, callers.get(&caller).copied(), frame),
+                _ => pass_on(&mut forward, None, frame),
             }),
         });
         for id in closed {
@@ -92,7 +100,12 @@ pub(crate) fn run() {
             match to {
                 Some(id) if !sockets.is_open(id) => {}
                 Some(id) => {
-                    sockets.out(id).extend_from_slice(&frame);
+                    let out = sockets.out(id);
+                    if out.is_empty() {
+                        *out = frame;
+                    } else {
+                        out.extend_from_slice(&frame);
+                    }
                     if joins.get(&id) == Some(&STEPS.len()) {
                         joins.remove(&id);
                         held.remove(&id);
