@@ -96,6 +96,19 @@ fn leaving_is_told_however_it_comes_about() {
 }
 
 #[test]
+fn leaving_is_told_by_the_id_alone_where_that_is_wanted() {
+    let mut config = realms();
+    config.realms[0].leave_event_details = false;
+    let mut sim = Sim::new(1, config, Default::default(), as_asked());
+    let watcher = Watcher::new(&mut sim);
+    let joe = join(&mut sim, "joe", USER);
+    let id = session(&sim, joe);
+    sim.cut(joe);
+    let told = sim.events();
+    assert_eq!(watcher.seen(&told), [("session.on_leave", vec![id])]);
+}
+
+#[test]
 fn one_who_never_joined_has_not_left() {
     let mut sim = world();
     let watcher = Watcher::new(&mut sim);

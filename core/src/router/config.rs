@@ -31,6 +31,9 @@ pub struct RealmConfig {
     pub request_ids: RequestIdCheck,
     /// Whether the procedures and topics of the meta API exist. What a session may do with them is up to its role.
     pub meta_api: bool,
+    /// Whether `wamp.session.on_leave` tells authid and role of the session that left, as the specification has it, beside
+    /// its id. Crossbar.io tells the id alone, and handlers in Python that were written for that take nothing else.
+    pub leave_event_details: bool,
     /// Whether sessions may ask to be disclosed with `disclose_me`; if not, such a request is refused with
     /// `wamp.error.option_disallowed.disclose_me`, unless the role's rule discloses anyway.
     pub disclose_me: bool,
@@ -63,6 +66,7 @@ impl RealmConfig {
             uri_rule: UriRule::Loose,
             request_ids: RequestIdCheck::Warn,
             meta_api: true,
+            leave_event_details: true,
             disclose_me: true,
             call_timeout: None,
             max_call_timeout: None,

@@ -35,6 +35,7 @@ pub(crate) struct Realm {
     pub(crate) uri_rule: UriRule,
     pub(crate) request_ids: RequestIdCheck,
     pub(crate) meta_api: bool,
+    pub(crate) leave_event_details: bool,
     /// Whether sessions may ask to be disclosed.
     pub(crate) disclose_me: bool,
     /// The open sessions, but for those of the built-in role.
@@ -67,6 +68,7 @@ impl Realm {
             uri_rule: config.uri_rule,
             request_ids: config.request_ids,
             meta_api: config.meta_api,
+            leave_event_details: config.leave_event_details,
             disclose_me: config.disclose_me,
             throttle_publishers: config.throttle_publishers,
             sessions: BTreeMap::new(),

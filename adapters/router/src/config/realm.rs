@@ -73,6 +73,7 @@ fn options(cx: &mut Context<'_>, section: &mut Section<'_>, realm: &mut RealmCon
             realm.request_ids = item.one_of(cx, &checks).unwrap_or_default();
         }
         realm.disclose_me = wampd.bool(cx, "disclose_me", realm.disclose_me);
+        realm.leave_event_details = wampd.bool(cx, "leave_event_details", realm.leave_event_details);
         realm.call_timeout = timeout(cx, &mut wampd, "call_timeout_ms");
         realm.max_call_timeout = timeout(cx, &mut wampd, "max_call_timeout_ms");
         if let Some(item) = wampd.get("throttle_publishers_ms") {

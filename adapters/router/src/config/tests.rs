@@ -811,12 +811,13 @@ fn calls_of_a_realm() {
     let with = |wampd: &str| node_with(&format!(r#"{ANONYMOUS}, "wampd": {wampd}"#), "");
     let text = with(
         r#"{"call_timeout_ms": 30000, "max_call_timeout_ms": 600000, "progress_needs_canceling": true,
-        "force_reregister": "same_principal"}"#,
+        "force_reregister": "same_principal", "leave_event_details": false}"#,
     );
     let realm = valid(json(&text)).router.realms[0].clone();
     assert_eq!(realm.call_timeout, Some(Duration::from_secs(30)));
     assert_eq!(realm.max_call_timeout, Some(Duration::from_secs(600)));
     assert_eq!((realm.force_reregister, realm.progress_needs_canceling), (ForceReregister::SamePrincipal, true));
+    assert!(default.leave_event_details && !realm.leave_event_details);
     for (wampd, told) in [
         (r#"{"call_timeout_ms": 0}"#, "call_timeout_ms: 0 is out of range (1 to 604800000 ms)"),
         (r#"{"force_reregister": true}"#, "force_reregister"),

@@ -92,8 +92,12 @@ impl Router {
     pub(crate) fn note_left(&mut self, session: &Session) {
         if session.role != Role::Trusted {
             let identity = &session.identity;
-            self.note(session.realm, Topic::SessionOnLeave, |_| {
-                vec![session.id.get().into(), identity.authid.as_str().into(), identity.authrole.as_str().into()]
+            self.note(session.realm, Topic::SessionOnLeave, |router| {
+                let mut args = vec![session.id.get().into()];
+                if router.realms.get(session.realm).leave_event_details {
+                    args.extend([identity.authid.as_str().into(), identity.authrole.as_str().into()]);
+                }
+                args
             });
         }
     }
