@@ -44,6 +44,8 @@ class Folder:
 
     path: str
     runs: tuple
+    # What runs before the node starts.
+    prepare: tuple = ()
     # The environment of the node.
     environment: dict = field(default_factory=dict)
     # More options of `wampd start`.
@@ -57,6 +59,12 @@ class Folder:
 
 ROBOT = {"ROBOT_TICKET": "r2-d2 beeps"}
 REFUSED = "left: wamp.error.not_authorized"
+# Keys of those whom folders know, one who has two, and one whom they do not know.
+KEYS = (Run("credentials.py keys anna bert oldbert mallory"),)
+CERTIFICATES = (Run("credentials.py certificates backend anna mallory"),)
+BY_KEY = "@example.org with role visitor by static"
+PROVED = "\\['scram_server_signature'\\]"
+ROOMS = "\\['rooms'\\]"
 
 
 def let_in(command, secret, joined, told="\\[\\]"):
@@ -68,6 +76,14 @@ def let_in(command, secret, joined, told="\\[\\]"):
 def refused(command, secret, reason=REFUSED):
     return Run("client.py " + command, {"SECRET": secret}, status=1, prints=(reason,))
 
+
+# The second is let in by what the first has left.
+RETURNING = (
+    refused("wampcra anna", "starfish"),
+    let_in("wampcra anna", "swordfish", "anna with role visitor by static"),
+    let_in("cookie", "", "anna with role visitor by cookie"),
+    refused("cookie", "cbtid=AAAABBBBCCCCDDDDEEEEFFFF", "left: wamp.error.no_matching_auth_method"),
+)
 
 FOLDERS = [
     Folder(
@@ -169,6 +185,131 @@ FOLDERS = [
         logged=("anna comes to arithmetic by wampcra",),
     ),
     Folder(
+        "scram/static",
+        ready=("the calculator is ready",),
+        runs=(
+            let_in("scram anna@example.org", "swordfish", "anna@example.org with role visitor by static", PROVED),
+            let_in("scram bert@example.org", "angelfish", "bert@example.org with role visitor by static", PROVED),
+            refused("scram anna@example.org", "angelfish"),
+            refused("scram bert@example.org", "swordfish"),
+            refused("scram stranger@example.org", "swordfish"),
+        ),
+        secrets=("swordfish", "angelfish"),
+    ),
+    Folder(
+        "scram/dynamic",
+        ready=("the door is kept", "the calculator is ready"),
+        runs=(
+            let_in("scram anna", "swordfish", "anna with role visitor by dynamic", PROVED),
+            let_in("scram bert", "angelfish", "bert with role visitor by dynamic", PROVED),
+            refused("scram anna", "angelfish"),
+            refused("scram stranger", "swordfish", "left: door.stranger"),
+        ),
+        secrets=("swordfish", "angelfish"),
+    ),
+    Folder(
+        "scram/function",
+        ready=("the door is kept", "the calculator is ready"),
+        runs=(
+            let_in("scram anna", "swordfish", "anna with role visitor by function", PROVED),
+            refused("scram anna", "angelfish"),
+            refused("scram stranger", "swordfish", "left: door.stranger"),
+        ),
+        secrets=("swordfish", "angelfish"),
+    ),
+    Folder(
+        "cryptosign/static",
+        prepare=KEYS,
+        ready=("the calculator is ready",),
+        runs=(
+            let_in("cryptosign anna@example.org", "anna", "anna" + BY_KEY),
+            let_in("cryptosign bert@example.org", "oldbert", "bert" + BY_KEY),
+            # The key tells who it is, and that where it is.
+            let_in("cryptosign - -", "bert", "bert" + BY_KEY),
+            refused("cryptosign anna@example.org", "bert"),
+            refused("cryptosign - -", "mallory"),
+            refused("cryptosign stranger@example.org", "mallory"),
+        ),
+    ),
+    Folder(
+        "cryptosign/tls",
+        prepare=(*KEYS, *CERTIFICATES),
+        ready=("the calculator is ready",),
+        runs=(
+            let_in("cryptosign anna@example.org", "anna", "anna" + BY_KEY),
+            let_in("cryptosign - - tls-exporter", "bert", "bert" + BY_KEY),
+            refused("cryptosign anna@example.org", "mallory"),
+            refused("cryptosign - - tls-exporter", "mallory"),
+            refused("cryptosign - - tls-unique", "anna", "left: wamp.error.authentication_failed"),
+        ),
+        logged=("channel binding of this type is not possible",),
+    ),
+    Folder(
+        "cryptosign/dynamic",
+        prepare=KEYS,
+        ready=("the door is kept", "the calculator is ready"),
+        runs=(
+            let_in("cryptosign - -", "anna", "anna@example.org with role visitor by dynamic", ROOMS),
+            let_in("cryptosign x arithmetic", "bert", "bert@example.org with role visitor by dynamic", ROOMS),
+            refused("cryptosign - -", "mallory", "left: door.stranger"),
+        ),
+        logged=("cryptosign with ",),
+    ),
+    Folder(
+        "cryptosign/function",
+        prepare=KEYS,
+        ready=("the door is kept", "the calculator is ready"),
+        runs=(
+            let_in("cryptosign - -", "anna", "anna@example.org with role visitor by function"),
+            refused("cryptosign anna@example.org", "mallory", "left: door.stranger"),
+        ),
+        logged=("made by ", "somebody wants to "),
+    ),
+    Folder(
+        "cookie/file",
+        RETURNING,
+        environment={"WORD": "swordfish"},
+        ready=("the calculator is ready",),
+        secrets=("swordfish", "starfish"),
+    ),
+    Folder(
+        "cookie/database",
+        RETURNING,
+        environment={"WORD": "swordfish"},
+        ready=("the calculator is ready",),
+        options=("--config=config-database.yaml",),
+        secrets=("swordfish", "starfish"),
+    ),
+    Folder(
+        "tls/static",
+        prepare=CERTIFICATES,
+        ready=("the calculator is ready",),
+        runs=(
+            let_in("tls", "anna", "anna with role visitor by static"),
+            refused("tls anna", "mallory"),
+        ),
+        logged=('authid="the backend"',),
+    ),
+    Folder(
+        "tls/dynamic",
+        prepare=CERTIFICATES,
+        ready=("the door is kept", "the calculator is ready"),
+        runs=(
+            let_in("tls", "anna", "anna with role visitor by dynamic"),
+            refused("tls anna", "mallory", "left: door.stranger"),
+        ),
+        logged=("anna comes with a certificate of the one between",),
+    ),
+    Folder(
+        "tls/function",
+        prepare=CERTIFICATES,
+        ready=("the door is kept", "the calculator is ready"),
+        runs=(
+            let_in("tls", "anna", "anna with role visitor by function"),
+            refused("tls anna", "mallory", "left: wamp.error.no_such_role"),
+        ),
+    ),
+    Folder(
         "authorization/component",
         ready=("the judge is there", "the calculator is ready"),
         runs=(let_in("anonymous", "", "[^ ]+ with role visitor by static"),),
@@ -194,20 +335,14 @@ def play(folder, wampd, python, js, work):
     """Plays a row; its copy of the folder is in `work`, from which everything runs."""
     shutil.copytree(FOLDERS_AT / folder.path, work / folder.path)
     ports = replace_ports(work / folder.path)
+    for run in folder.prepare:
+        carry_out(run, folder, python, work)
     node = Node(folder, wampd, python, js, work)
     try:
         node.wait(lambda: all(listens("tcp", port) for port in ports), "it listens")
         node.logged(folder.ready)
         for run in folder.runs:
-            program, *arguments = shlex.split(run.program)
-            result = execute([python, "./{}/{}".format(folder.path, program), *arguments], run.environment, work)
-            output = result.stdout + result.stderr
-            told = "{}\n{}---- log of the node\n{}".format(run.program, output, tail(node.log()))
-            check(result.returncode == run.status, "exit status {} of {}".format(result.returncode, told))
-            for pattern in run.prints:
-                match = re.search(pattern, output)
-                check(match, "no {!r} from {}".format(pattern, told))
-                output = output[match.end() :]
+            carry_out(run, folder, python, work, node)
         node.logged(folder.logged)
         node.stop()
     finally:
@@ -216,13 +351,25 @@ def play(folder, wampd, python, js, work):
         check(secret not in node.log(), "a secret is in the log: {}".format(secret))
 
 
+def carry_out(run, folder, python, work, node=None):
+    program, *arguments = shlex.split(run.program)
+    result = execute([python, "./{}/{}".format(folder.path, program), *arguments], run.environment, work)
+    output = result.stdout + result.stderr
+    told = "{}\n{}---- log of the node\n{}".format(run.program, output, tail(node.log()) if node else "")
+    check(result.returncode == run.status, "exit status {} of {}".format(result.returncode, told))
+    for pattern in run.prints:
+        match = re.search(pattern, output)
+        check(match, "no {!r} from {}".format(pattern, told))
+        output = output[match.end() :]
+
+
 def replace_ports(place):
     """Puts a free port in the place of each that the files name; returns those of the configuration."""
     free = {}
     for file in (file for file in place.rglob("*") if file.suffix in TEXTS):
         text = PORT.sub(lambda port: str(free.setdefault(port[0], free_port())), file.read_text())
         file.write_text(text)
-    configured = "".join(file.read_text() for file in (place / ".crossbar").glob("config.*"))
+    configured = "".join(file.read_text() for file in (place / ".crossbar").glob("config*"))
     return [port for port in free.values() if str(port) in configured]
 
 
