@@ -91,6 +91,11 @@ FOLDERS = [
         runs=(Run("client.py anonymous", prints=("with role anybody by static", "not called: ", "registered")),),
     ),
     Folder(
+        "anonymous/static",
+        options=("--config=config-named.yaml",),
+        runs=(Run("client.py anonymous", prints=("joined arithmetic as number 1 with role anybody by static",)),),
+    ),
+    Folder(
         "anonymous/dynamic",
         ready=("the door is kept", "the calculator is ready"),
         runs=(let_in("anonymous", "", "[^ ]+ with role visitor by dynamic", "\\['floor', 'rooms'\\]"),),
@@ -326,9 +331,10 @@ FOLDERS = [
 
 def folder_cases(wampd, python, js, work, report):
     """`js` has the packages for Node.js; without, the folders that need them are left out."""
-    for folder in FOLDERS:
+    for number, folder in enumerate(FOLDERS):
         if js or not any((FOLDERS_AT / folder.path).glob("*.js")):
-            report.case("folder " + folder.path, lambda: play(folder, wampd, python, js, work))
+            name = " ".join(["folder", folder.path, *folder.options])
+            report.case(name, lambda: play(folder, wampd, python, js, work / str(number)))
 
 
 def play(folder, wampd, python, js, work):
@@ -346,7 +352,7 @@ def play(folder, wampd, python, js, work):
         node.logged(folder.logged)
         node.stop()
     finally:
-        kill(node.process)
+        node.end()
     for secret in folder.secrets:
         check(secret not in node.log(), "a secret is in the log: {}".format(secret))
 
@@ -404,6 +410,14 @@ class Node:
     def logged(self, parts):
         for part in parts:
             self.wait(lambda: part in self.log(), "{!r} is in its log".format(part))
+
+    def end(self):
+        """However a case went, nothing stays: told to end, the node ends its guests."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            kill(self.process)
 
     def stop(self):
         """As scripts do: `stop` returns when the node has ended."""
