@@ -59,8 +59,8 @@ class Folder:
 
 ROBOT = {"ROBOT_TICKET": "r2-d2 beeps"}
 REFUSED = "left: wamp.error.not_authorized"
-# Keys of those whom folders know, one who has two, and one whom they do not know.
-KEYS = (Run("credentials.py keys anna bert oldbert mallory"),)
+# Keys of the node, of those whom folders know, one who has two, and of one whom they do not know.
+KEYS = (Run("credentials.py node"), Run("credentials.py keys anna bert oldbert mallory"))
 CERTIFICATES = (Run("credentials.py certificates backend anna mallory"),)
 BY_KEY = "@example.org with role visitor by static"
 PROVED = "\\['scram_server_signature'\\]"
@@ -228,7 +228,7 @@ FOLDERS = [
         ready=("the calculator is ready",),
         runs=(
             let_in("cryptosign anna@example.org", "anna", "anna" + BY_KEY),
-            let_in("cryptosign bert@example.org", "oldbert", "bert" + BY_KEY),
+            Run("client.py cryptosign - -", {"SECRET": "oldbert"}, prints=("this is the router", "joined ")),
             # The key tells who it is, and that where it is.
             let_in("cryptosign - -", "bert", "bert" + BY_KEY),
             refused("cryptosign anna@example.org", "bert"),
@@ -242,7 +242,7 @@ FOLDERS = [
         ready=("the calculator is ready",),
         runs=(
             let_in("cryptosign anna@example.org", "anna", "anna" + BY_KEY),
-            let_in("cryptosign - - tls-exporter", "bert", "bert" + BY_KEY),
+            Run("client.py cryptosign - - tls-exporter", {"SECRET": "bert"}, prints=("this is the router", "joined")),
             refused("cryptosign anna@example.org", "mallory"),
             refused("cryptosign - - tls-exporter", "mallory"),
             refused("cryptosign - - tls-unique", "anna", "left: wamp.error.authentication_failed"),

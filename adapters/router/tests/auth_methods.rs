@@ -3,6 +3,7 @@
 mod support;
 
 use support::authenticator::{Answer, Authenticator};
+use support::folder::Folder;
 use support::{TestNode, refusal, who};
 use wampd::authn::function::Login;
 use wampd::authn::grant::{FunctionError, FunctionGrant};
@@ -110,6 +111,40 @@ fn principals_of_cryptosign_in_the_configuration() {
         let refused = refusal(join(&node, authid, cryptosign(seed)));
         assert_eq!(refused, not_authorized("signed message has invalid signature"), "{authid:?}");
     }
+}
+
+/// `key.priv` is how Crossbar.io writes it; a client that knows the key takes no other router for this one.
+#[test]
+fn the_key_of_the_node_tells_clients_which_router_it_is() {
+    let folder = Folder::new();
+    let hex = |byte: &str| byte.repeat(32);
+    let config = format!(
+        r#"{{"version": 2, "workers": [{{"type": "router",
+            "realms": [{{"name": "realm1", "roles": [{{"name": "user"}}]}}],
+            "transports": [{{"type": "websocket",
+                "endpoint": {{"type": "tcp", "interface": "127.0.0.1", "port": 0}},
+                "auth": {{"cryptosign": {{"type": "static", "principals": {{
+                    "joe": {{"role": "user", "authorized_keys": ["{}"]}}}}}}}}}}]}}]}}"#,
+        key(1).public().to_hex()
+    );
+    let connect = |node: &TestNode, router: SecretKey| {
+        let credentials = vec![Credential::Cryptosign { key: key(1), router: Some(router.public()) }];
+        join(node, Some("joe"), credentials)
+    };
+    folder.write("key.priv", "not a key of a node\n");
+    let (_, warnings) = folder.load("config.json", &config);
+    assert!(warnings.contains("key.priv beside this file is ignored"), "{warnings}");
+    folder.write("key.priv", &format!("private-key-ed25519: {}\n", hex("7")));
+    let broken = wampd::config::load(&folder.path().join("config.json")).expect_err("must be refused").to_string();
+    assert!(broken.contains("key.priv beside this file is broken") && !broken.contains("7777"), "{broken}");
+
+    folder.write("key.priv", &format!("Crossbar.io node private key\n\nprivate-key-ed25519: {}\n", hex("08")));
+    let (config, warnings) = folder.load("config.json", &config);
+    assert!(!warnings.contains("key.priv"), "{warnings}");
+    let node = TestNode::start(config);
+    assert_eq!(who(&connect(&node, key(8)).expect("joins")), identity("joe", "cryptosign", "static"));
+    let other = connect(&node, key(9)).expect_err("another router");
+    assert!(matches!(other, ConnectError::Aborted(_)), "{other:?}");
 }
 
 /// What an authenticator knows of `joe`, for each method.

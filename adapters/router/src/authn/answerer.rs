@@ -148,20 +148,21 @@ impl Answerer {
                 match method {
                     Method::Anonymous => hello.ask(request, auth.anonymous.as_ref(), anonymous),
                     Method::Ticket => match &auth.ticket {
-                        Some(Provider::Static(principals)) => self.static_user(request, &hello, principals),
+                        Some(Provider::Static(principals)) => self.static_user(&request.realm, &hello, principals),
                         _ => hello.ask_for_ticket(),
                     },
-                    Method::Cra => hello
-                        .ask(request, auth.wampcra.as_ref(), |request, users| self.static_user(request, &hello, users)),
+                    Method::Cra => hello.ask(request, auth.wampcra.as_ref(), |_, users| {
+                        self.static_user(&request.realm, &hello, users)
+                    }),
                     Method::Scram(dialect) => {
                         let provider = match dialect {
                             Dialect::WampScram => auth.wamp_scram.as_ref(),
                             Dialect::Crossbar => auth.scram.as_ref(),
                         };
-                        hello.ask(request, provider, |request, users| self.static_user(request, &hello, users))
+                        hello.ask(request, provider, |_, users| self.static_user(&request.realm, &hello, users))
                     }
-                    Method::Cryptosign => hello.ask(request, auth.cryptosign.as_ref(), |request, principals| {
-                        self.principal(request, &hello, principals)
+                    Method::Cryptosign => hello.ask(request, auth.cryptosign.as_ref(), |_, principals| {
+                        self.principal(&request.realm, &hello, principals)
                     }),
                     Method::Tls if certificate(request).is_none() => {
                         deny(error::NOT_AUTHORIZED, "client did not send a TLS client certificate")
@@ -188,12 +189,12 @@ impl Answerer {
     }
 
     /// A user of the configuration, or the likeness of one: whether a name exists is told to nobody.
-    fn static_user<U: User>(&self, request: &AuthRequest, hello: &Hello<'_>, users: &BTreeMap<String, U>) -> Answer {
+    fn static_user<U: User>(&self, realm: &Option<Uri>, hello: &Hello<'_>, users: &BTreeMap<String, U>) -> Answer {
         let Some(authid) = hello.authid.as_deref().filter(|authid| !authid.is_empty()) else {
             return deny(error::NO_SUCH_PRINCIPAL, &format!("{} needs an authid", hello.method.name()));
         };
         let identity = |role: &str| Identity {
-            realm: request.realm.clone().unwrap_or_default(),
+            realm: realm.clone().unwrap_or_default(),
             authid: authid.to_owned(),
             authrole: role.to_owned(),
             authmethod: hello.method.name().to_owned(),
@@ -205,9 +206,6 @@ impl Answerer {
             Method::Scram(_) => prepare_authid(authid).unwrap_or(Cow::Borrowed(authid)),
             _ => Cow::Borrowed(authid),
         };
-        if let Some(user) = users.get(&*name) {
-            return Answer::Verdict(AuthVerdict::Challenge(user.challenge(identity(user.role()))));
-        }
         // Resembles the same user each time; looking for it takes no longer with more users.
         let which = cra::sign(&self.seed, &format!("likeness {authid}"));
         let which = which.bytes().fold(0, |sum, byte| sum + usize::from(byte)) % users.len().clamp(1, MAX_LIKENESSES);
@@ -216,12 +214,15 @@ impl Answerer {
         };
         let salt = cra::sign(&self.seed, &format!("salt {authid}"));
         let secret = cra::sign(&self.seed, &format!("secret {authid}"));
-        Answer::Verdict(AuthVerdict::Challenge(like.imitate(identity(like.role()), secret, salt)))
+        // Made for those who exist as well, so that it takes the same time.
+        let likeness = like.imitate(identity(like.role()), secret, salt);
+        let challenge = users.get(&*name).map_or(likeness, |user| user.challenge(identity(user.role())));
+        Answer::Verdict(AuthVerdict::Challenge(challenge))
     }
 
     /// A principal of the configuration; who is none, or shows a key that is not the principal's, is challenged all the
     /// same, and in vain.
-    fn principal(&self, request: &AuthRequest, hello: &Hello<'_>, principals: &CryptosignPrincipals) -> Answer {
+    fn principal(&self, realm: &Option<Uri>, hello: &Hello<'_>, principals: &CryptosignPrincipals) -> Answer {
         let shown = match CryptosignRequest::read(hello.extra) {
             Ok(asked) => asked.pubkey,
             Err(error) => return deny(error::AUTHENTICATION_FAILED, error.as_str()),
@@ -246,7 +247,7 @@ impl Answerer {
             return deny(error::NO_SUCH_PRINCIPAL, "there are no principals");
         };
         let grant = Identity {
-            realm: like.realm.clone().or_else(|| request.realm.clone()).unwrap_or_default(),
+            realm: like.realm.clone().or_else(|| realm.clone()).unwrap_or_default(),
             authid,
             authrole: like.role.clone(),
             authmethod: CRYPTOSIGN.to_owned(),
@@ -537,3 +538,7 @@ fn deny(reason: Uri, message: &str) -> Answer {
 fn denied(reason: Uri, message: &str) -> AuthVerdict {
     AuthVerdict::Deny { reason, message: message.to_owned() }
 }
+
+#[cfg(test)]
+#[path = "answerer_tests.rs"]
+mod tests;

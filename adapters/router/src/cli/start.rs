@@ -80,6 +80,9 @@ pub fn run(args: Vec<String>, streams: &mut Streams<'_>) -> io::Result<Outcome> 
             None
         }
     };
+    if let Some(key) = &config.router.cryptosign_key {
+        log.info("clients of cryptosign may know this node by its key").text("public_key", key.public().to_hex()).end();
+    }
     let connections = config.limits.server.max_connections;
     let outcome = match Node::bind(config, log.clone()) {
         Ok(node) => {

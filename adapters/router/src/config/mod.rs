@@ -16,6 +16,7 @@ mod limits;
 mod link;
 mod lint;
 mod node;
+mod node_key;
 mod python;
 mod reader;
 mod realm;
@@ -86,7 +87,8 @@ impl Syntax {
     }
 }
 
-/// Reads a configuration file. Relative paths in it start at its folder; `${VAR}` is the process's environment.
+/// Reads a configuration file. Relative paths in it start at its folder; `${VAR}` is the process's environment. The key
+/// of the node, by which clients of cryptosign know it, is `key.priv` in that folder, as Crossbar.io writes it.
 ///
 /// The second value holds the warnings.
 ///
@@ -102,7 +104,10 @@ pub fn load(path: &Path) -> Result<(NodeConfig, Report), Report> {
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let variable = |name: &str| std::env::var(name).ok();
-    parse(&file, &text, Syntax::of(path, &text), &Surroundings { folder, variable: &variable, script: &read_script })
+    let surroundings = Surroundings { folder, variable: &variable, script: &read_script };
+    let (mut node, mut report) = parse(&file, &text, Syntax::of(path, &text), &surroundings)?;
+    node.router.cryptosign_key = node_key::read(folder, &mut report);
+    if report.has_errors() { Err(report) } else { Ok((node, report)) }
 }
 
 /// The configuration in a folder, as Crossbar.io names it: `config.json`, `config.yaml` or `config.yml`.

@@ -1,7 +1,7 @@
 """Joins by the method and with the authid of the command line and the secret of the environment, and calculates.
 
-The secret of cryptosign is the name of a key, that of tls the name of a certificate, that of cookie a cookie, by default
-what a client before has left. Folders have links to this.
+The secret of cryptosign is the name of a key, that of tls the name of a certificate, that of cookie a cookie: what a
+client before has left, if none is given. Folders have links to this.
 """
 
 import os

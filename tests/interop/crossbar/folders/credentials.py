@@ -1,8 +1,8 @@
 """Makes keys and certificates for those of the command line, and fills in what the files of the folder say of them.
 
-`keys anna` makes .keys/anna.key; a file says KEY-OF-ANNA for the public key. `certificates anna` makes
-.crossbar/anna.crt and anna.key beside those of the server and of two authorities; a file says PRINT-OF-ANNA for the
-fingerprint. Folders have links to this.
+`node` makes the key of the node, as Crossbar.io does when a node first starts. `keys anna` makes .keys/anna.key; a file
+says KEY-OF-ANNA for the public key. `certificates anna` makes .crossbar/anna.crt and anna.key beside those of the server
+and of two authorities; a file says PRINT-OF-ANNA for the fingerprint. Folders have links to this.
 """
 
 import datetime
@@ -18,6 +18,14 @@ FOLDER = Path(__file__).resolve().parent
 NODE = FOLDER / ".crossbar"
 NOW = datetime.datetime.now(datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
+
+
+def node(_):
+    key = SigningKey.generate()
+    public = "creator: anna@example.org\npublic-key-ed25519: {}\n".format(key.verify_key.encode().hex())
+    private = "private-key-ed25519: {}\n".format(key.encode().hex())
+    (NODE / "key.priv").write_text("Crossbar.io node private key - KEEP THIS SAFE!\n\n" + public + private)
+    (NODE / "key.pub").write_text("Crossbar.io node public key\n\n" + public)
 
 
 def keys(names):
@@ -72,4 +80,4 @@ def fill_in(name, text):
         file.write_text(file.read_text().replace(name, text))
 
 
-{"keys": keys, "certificates": certificates}[sys.argv[1]](sys.argv[2:])
+{"node": node, "keys": keys, "certificates": certificates}[sys.argv[1]](sys.argv[2:])

@@ -32,6 +32,8 @@ class Cryptosign:
     def __init__(self, folder, authid, secret, binding):
         self.key = CryptosignKey.from_file(str(folder / ".keys" / (secret + ".key")))
         self.binding = binding
+        known = folder / ".crossbar/key.pub"
+        self.router = known.read_text().partition("public-key-ed25519: ")[2].strip() if known.exists() else None
         self.authextra = {
             "pubkey": self.key.public_key(),
             "challenge": self.ASKED.hex(),
@@ -41,9 +43,10 @@ class Cryptosign:
     def answer(self, session, challenge):
         extra = challenge.extra
         assert extra["channel_binding"] == self.binding
-        if "signature" in extra:
-            signed = VerifyKey(bytes.fromhex(extra["pubkey"])).verify(bytes.fromhex(extra["signature"]))
-            print("the router has signed: {}".format(signed == self.bound(session, self.ASKED)))
+        if self.router:
+            signed = VerifyKey(bytes.fromhex(self.router)).verify(bytes.fromhex(extra["signature"]))
+            assert extra["pubkey"] == self.router and signed == self.bound(session, self.ASKED)
+            print("this is the router")
         message = self.bound(session, bytes.fromhex(extra["challenge"]))
         return self.key.sign_challenge(Challenge("cryptosign", {"challenge": message.hex()}))
 
