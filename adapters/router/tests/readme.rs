@@ -1,5 +1,6 @@
 //! The configuration and the script of the README are served as they stand there.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -33,6 +34,14 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
+/// The names of the folders in a folder.
+fn folders(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path).expect("a folder").map(|entry| entry.expect("an entry"));
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let names = folders.map(|entry| entry.file_name().into_string().expect("UTF-8"));
+    names.filter(|name| !name.starts_with("__")).collect()
+}
+
 #[test]
 fn every_method_and_provider_has_tests_that_exist() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
@@ -51,13 +60,18 @@ fn every_method_and_provider_has_tests_that_exist() {
             assert!(read(&tests.join(file)).contains(&format!("fn {test}(")), "{file} has no test {test}");
         }
     }
-    // Whatever folder is named is played.
+    // The folders that are named are those that there are, and each is played.
     let players = read(&interop.join("folders.py")) + &read(&interop.join("run.py"));
-    let folders = quoted(&readme).filter_map(|text| text.strip_prefix("folders/"));
-    let folders: Vec<_> = folders.collect();
-    assert!(folders.len() > 10, "{folders:?}");
-    for folder in folders {
-        assert!(interop.join("crossbar/folders").join(folder).join(".crossbar").is_dir(), "there is no {folder}");
+    let named: BTreeSet<String> =
+        quoted(&readme).filter_map(|text| text.strip_prefix("folders/")).map(str::to_owned).collect();
+    let place = interop.join("crossbar/folders");
+    let mut there = BTreeSet::new();
+    for method in folders(&place) {
+        there.extend(folders(&place.join(&method)).iter().map(|provider| format!("{method}/{provider}")));
+    }
+    assert_eq!(named, there);
+    for folder in there {
+        assert!(place.join(&folder).join(".crossbar").is_dir(), "{folder} is no node folder");
         assert!(players.contains(&format!("{folder}\"")), "{folder} is not played");
     }
 }
