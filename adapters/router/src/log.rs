@@ -11,6 +11,9 @@ use wampd_core::time::UnixTime;
 /// Longest text of a field in bytes; what is longer is cut and ends with `…`.
 const MAX_FIELD: usize = 512;
 
+/// Most bytes of lines that wait to be written at once.
+const MAX_WAITING: usize = 16 << 10;
+
 /// How grave an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -47,13 +50,34 @@ pub enum LogFormat {
 pub struct Log {
     level: Level,
     format: LogFormat,
-    out: Mutex<Box<dyn Write + Send>>,
+    out: Mutex<Out>,
+}
+
+struct Out {
+    sink: Box<dyn Write + Send>,
+    /// Lines that wait for others to be written with, oldest first.
+    waiting: Vec<u8>,
+}
+
+impl Out {
+    fn flush(&mut self) {
+        if !self.waiting.is_empty() {
+            // There is nowhere to say that nothing can be said.
+            let _ = self.sink.write_all(&self.waiting).and_then(|()| self.sink.flush());
+            self.waiting.clear();
+        }
+    }
 }
 
 impl Log {
     /// A log that writes to `out` what is at least as grave as `level`.
     pub fn new(level: Level, format: LogFormat, out: Box<dyn Write + Send>) -> Self {
-        Self { level, format, out: Mutex::new(out) }
+        Self { level, format, out: Mutex::new(Out { sink: out, waiting: Vec::new() }) }
+    }
+
+    /// Writes the lines that wait.
+    pub fn flush(&self) {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner).flush();
     }
 
     /// How lines are written.
@@ -88,10 +112,13 @@ impl Log {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let time = UnixTime(0).after(since_1970).to_iso8601();
         let level = level.name();
-        let text = match self.format {
-            LogFormat::Text => format!("{time} {level:5} {event}"),
-            LogFormat::Json => format!(r#"{{"time":"{time}","level":"{level}","event":"{event}""#),
-        };
+        let mut text = String::with_capacity(256);
+        match self.format {
+            LogFormat::Text => text.extend([&*time, " ", level, if level.len() == 4 { "  " } else { " " }, event]),
+            LogFormat::Json => {
+                text.extend([r#"{"time":""#, &*time, r#"","level":""#, level, r#"","event":""#, event, r#"""#]);
+            }
+        }
         Line { log: Some(self), text }
     }
 }
@@ -115,11 +142,19 @@ impl Line<'_> {
     /// Adds a text.
     pub fn text(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         let Some(log) = self.log else { return self };
-        let value = cut(value.to_string());
-        match log.format {
-            LogFormat::Json => self.json(key, &serde_json::Value::from(value)),
-            LogFormat::Text if is_plain(&value) => self.plain(key, &value),
-            LogFormat::Text => self.plain(key, &quoted(&value)),
+        if log.format == LogFormat::Json {
+            self.json(key, &serde_json::Value::from(cut(value.to_string())));
+            return self;
+        }
+        self.text.extend([" ", key, "="]);
+        let start = self.text.len();
+        // Writing to a string does not fail.
+        let _ = write!(self.text, "{value}");
+        let written = &self.text[start..];
+        if written.len() > MAX_FIELD || !is_plain(written) {
+            let quoted = quoted_unless_plain(cut(written.to_owned()));
+            self.text.truncate(start);
+            self.text.push_str(&quoted);
         }
         self
     }
@@ -134,13 +169,24 @@ impl Line<'_> {
         self
     }
 
-    /// Writes the line.
-    pub fn end(mut self) {
+    /// Writes the line, and those that wait before it.
+    pub fn end(self) {
+        self.add(true);
+    }
+
+    /// Leaves it to the next line, or to [`Log::flush`], to write the line: many are written at once then.
+    pub fn end_later(self) {
+        self.add(false);
+    }
+
+    fn add(mut self, at_once: bool) {
         let Some(log) = self.log else { return };
         self.text.push_str(if log.format == LogFormat::Json { "}\n" } else { "\n" });
         let mut out = log.out.lock().unwrap_or_else(PoisonError::into_inner);
-        // There is nowhere to say that nothing can be said.
-        let _ = out.write_all(self.text.as_bytes()).and_then(|()| out.flush());
+        out.waiting.extend_from_slice(self.text.as_bytes());
+        if at_once || out.waiting.len() > MAX_WAITING {
+            out.flush();
+        }
     }
 
     fn json(&mut self, key: &str, value: &dyn fmt::Display) {
@@ -164,7 +210,11 @@ fn cut(mut text: String) -> String {
 
 /// Whether a text needs no quotes.
 fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '=' | '\\'))
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b'"' | b'=' | b'\\'))
+}
+
+fn quoted_unless_plain(text: String) -> String {
+    if is_plain(&text) { text } else { quoted(&text) }
 }
 
 /// A text in quotes, without anything that ends the line or steers a terminal.
@@ -257,6 +307,25 @@ pub(crate) mod tests {
     fn long_texts_are_cut() {
         let text = written(Level::Info, LogFormat::Text, |log| log.info("x").text("authid", "日".repeat(400)).end());
         assert!(text.contains('…') && text.len() < MAX_FIELD + 64, "{}", text.len());
+    }
+
+    #[test]
+    fn lines_that_wait_are_written_in_order() {
+        let memory = Memory::default();
+        let log = Log::new(Level::Info, LogFormat::Text, Box::new(memory.clone()));
+        let events = || -> Vec<String> {
+            memory.text().lines().map(|line| line.rsplit(' ').next().unwrap_or_default().to_owned()).collect()
+        };
+        log.info("a").end_later();
+        log.info("b").end_later();
+        assert_eq!(memory.text(), "");
+        log.info("c").end();
+        assert_eq!(events(), ["a", "b", "c"].map(str::to_owned).to_vec());
+        log.info("d").end_later();
+        log.flush();
+        assert_eq!(events(), ["a", "b", "c", "d"].map(str::to_owned).to_vec());
+        (0..=MAX_WAITING / 40).for_each(|n| log.info("many").number("number", n as u64).end_later());
+        assert!(memory.text().contains("many"), "no more wait than fit");
     }
 
     #[test]

@@ -155,11 +155,19 @@ impl Node {
     /// # Errors
     /// The system's poll failed, or it has no thread to look at certificates; that is not recoverable.
     pub fn run(self) -> io::Result<()> {
-        let Self { server, mut host, certificates, log, .. } = self;
+        let Self { mut server, mut host, certificates, log, .. } = self;
         let reloader = certificates.reloader();
-        certificates.watch(log)?;
-        let ran = server.run(&mut host);
-        drop(reloader);
+        certificates.watch(log.clone())?;
+        let ran = loop {
+            let turned = server.turn(&mut host, None);
+            log.flush();
+            match turned {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        drop((server, reloader));
         ran
     }
 }

@@ -69,6 +69,7 @@ impl Throttle {
     }
 }
 
+/// Lines of what a turn of the server brings are written at its end.
 fn log(log: &Log, fact: &Observation<'_>) {
     match fact {
         Observation::ListenerClosed { endpoint, .. } => log.debug("listener closed").text("endpoint", endpoint),
@@ -120,7 +121,7 @@ fn log(log: &Log, fact: &Observation<'_>) {
         Observation::ShuttingDown => log.info("shutting down"),
         other => log.debug("observation").text("what", format_args!("{other:?}")),
     }
-    .end();
+    .end_later();
 }
 
 fn held(line: Line<'_>, holder: Holder) -> Line<'_> {
