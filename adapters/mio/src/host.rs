@@ -305,6 +305,29 @@ pub enum CloseCause {
     ShutDown,
 }
 
+impl CloseCause {
+    /// Whether TLS failed since one side does not take the certificate of the other, or misses one.
+    pub fn is_certificate_refused(&self) -> bool {
+        use rustls::{AlertDescription as Alert, Error};
+        let Self::Io(error) = self else { return false };
+        let error = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        matches!(
+            error,
+            Some(
+                Error::InvalidCertificate(_)
+                    | Error::NoCertificatesPresented
+                    | Error::AlertReceived(
+                        Alert::BadCertificate
+                            | Alert::CertificateExpired
+                            | Alert::CertificateUnknown
+                            | Alert::UnknownCA
+                            | Alert::UnsupportedCertificate
+                    )
+            )
+        )
+    }
+}
+
 impl fmt::Display for CloseCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,11 +2,12 @@
 
 mod support;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use support::authenticator::Authenticator;
 use support::{TestNode, parse, refusal, who};
 use wampd::authn::function::Login;
@@ -65,6 +66,15 @@ impl Authority {
         let fingerprint =
             Sha256::digest(certificate.der()).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>();
         (certificate.pem(), key.serialize_pem(), fingerprint.join(":"))
+    }
+
+    /// Puts a certificate for `localhost` where the node looks for it that was good until the end of 2023.
+    fn install_old(&self, folder: &Folder) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        (params.not_before, params.not_after) = (date_time_ymd(2023, 1, 1), date_time_ymd(2023, 12, 31));
+        folder.write("server.pem", &params.signed_by(&key, &self.issuer).expect("signed").pem());
+        folder.write("server.key", &key.serialize_pem());
     }
 
     /// Puts a certificate for `localhost` where the node looks for it.
@@ -226,6 +236,36 @@ fn principals_of_the_configuration_are_known_by_their_certificates() {
     for joined in connect(&node, &authority.options(None), by_certificate(Some("joe"))) {
         assert!(matches!(joined, Err(ConnectError::Lost(_) | ConnectError::Transport(_))), "{joined:?}");
     }
+    // There was no session to tell of it. The client may know before it is logged.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while lines(&node, "peer sent no certificates").filter(|line| line.contains(" info ")).count() < 2 {
+        assert!(Instant::now() < deadline, "{}", node.log());
+        std::thread::yield_now();
+    }
+}
+
+fn lines<'a>(node: &TestNode, part: &'a str) -> impl Iterator<Item = String> + use<'a> {
+    let log = node.log();
+    log.lines().filter(|line| line.contains(part)).map(str::to_owned).collect::<Vec<_>>().into_iter()
+}
+
+#[test]
+fn certificates_whose_time_is_over_are_told_of() {
+    let folder = Folder::new("old");
+    let authority = Authority::new();
+    authority.install_old(&folder);
+    let config = config(&folder, "", ANYBODY);
+    let [(file, why)] = &wampd::node::certificates::check_dates(&config)[..] else { panic!("not told of") };
+    assert!(file.ends_with("server.pem") && why.contains("to 2023-12-31T00:00:00.000Z"), "{why}");
+    let node = TestNode::start(config);
+    for refused in connect(&node, &authority.options(None), anonymous()) {
+        assert!(refused.expect_err("too old").to_string().contains("expired"));
+    }
+    assert_eq!(lines(&node, "clients will not take this certificate").count(), 1, "{}", node.log());
+    authority.install(&folder);
+    node.reload();
+    connect(&node, &authority.options(None), anonymous()).into_iter().for_each(|joined| drop(joined.expect("joins")));
+    assert_eq!(lines(&node, "clients will not take this certificate").count(), 1, "{}", node.log());
 }
 
 #[test]

@@ -2,11 +2,16 @@
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use wampd_core::value::{Dict, Value};
+use std::ops::RangeInclusive;
+use wampd_core::{
+    time::UnixTime,
+    value::{Dict, Value},
+};
 use x509_parser::{
     certificate::X509Certificate,
     objects::{oid_registry, oid2abbrev},
     prelude::FromDer,
+    time::ASN1Time,
     x509::X509Name,
 };
 
@@ -29,6 +34,14 @@ pub(crate) fn details(der: &[u8]) -> Dict {
         ]);
     }
     details
+}
+
+/// From when to when a certificate is good; what is before 1970 is as good as 1970.
+pub(crate) fn validity(der: &[u8]) -> Option<RangeInclusive<UnixTime>> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let time = |time: ASN1Time| UnixTime(u64::try_from(time.timestamp()).unwrap_or_default().saturating_mul(1_000_000));
+    let validity = certificate.validity();
+    Some(time(validity.not_before)..=time(validity.not_after))
 }
 
 /// In hexadecimal of upper case, with colons.

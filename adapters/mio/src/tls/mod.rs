@@ -11,6 +11,7 @@ pub(crate) use stream::TlsStream;
 
 use std::{
     fmt, io,
+    ops::RangeInclusive,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -21,6 +22,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
+use wampd_core::time::UnixTime;
 
 /// A certificate with those that lead to an authority, and its private key.
 pub struct Identity {
@@ -40,6 +42,11 @@ impl Identity {
             error => TlsError::BadPem(error.to_string()),
         })?;
         Ok(Self { chain, key })
+    }
+
+    /// From when to when the certificate is good; `None` if that can not be read.
+    pub fn validity(&self) -> Option<RangeInclusive<UnixTime>> {
+        certificate::validity(self.chain.first()?)
     }
 }
 
@@ -203,7 +210,13 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn unusable(error: rustls::Error) -> TlsError {
-    TlsError::Unusable(error.to_string())
+    TlsError::Unusable(match error {
+        // Of a key: too short ones are not told from nonsense.
+        rustls::Error::General(why) => {
+            format!("{why}; keys are RSA of 2048 to 4096 bits, ECDSA of P-256 or P-384, or Ed25519")
+        }
+        error => error.to_string(),
+    })
 }
 
 fn read_certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {

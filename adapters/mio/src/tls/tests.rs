@@ -20,6 +20,16 @@ fn certificate_and_key_must_go_together() {
 }
 
 #[test]
+fn the_time_of_a_certificate_can_be_read() {
+    let (certificate, key) = made(&["localhost"]);
+    let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes()).expect("usable");
+    // What rcgen says if it is not told.
+    let validity = identity.validity().expect("a certificate");
+    assert_eq!(validity.start().to_iso8601(), "1975-01-01T00:00:00.000Z");
+    assert_eq!(validity.end().to_iso8601(), "4096-01-01T00:00:00.000Z");
+}
+
+#[test]
 fn what_is_missing_or_broken_is_told() {
     let (certificate, key) = made(&["localhost"]);
     assert_eq!(server("", &key, None).err(), Some(TlsError::NoCertificate));
@@ -30,6 +40,9 @@ fn what_is_missing_or_broken_is_told() {
     assert!(matches!(server(&broken, &key, None), Err(TlsError::BadPem(_))));
     let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(server(nonsense, &key, None), Err(TlsError::Unusable(_))));
+    let nonsense = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let error = server(&certificate, nonsense, None).expect_err("no key").to_string();
+    assert!(error.contains("keys are RSA of 2048 to 4096 bits"), "{error}");
     assert_eq!(server(&certificate, &key, Some(b"")).err(), Some(TlsError::NoCertificate));
     assert!(ClientTls::new(Authorities::Pem(Vec::new()), None).is_err());
 }

@@ -69,7 +69,12 @@ pub fn run(args: impl IntoIterator<Item = String>, out: &mut dyn Write, err: &mu
                 writeln!(out, "{} and {warnings}", counted(unusable.len(), "error"))?;
                 return Ok(Outcome::Failure);
             }
-            let warnings = counted(report.warnings().count(), "warning");
+            let dates = certificates::check_dates(&node);
+            for (certificate, why) in &dates {
+                let certificate = certificate.display();
+                writeln!(out, "{}: warning: clients will not take {certificate}: {why}", file.display())?;
+            }
+            let warnings = counted(report.warnings().count() + dates.len(), "warning");
             let realms = counted(node.router.realms.len(), "realm");
             let transports = counted(node.transports.len(), "transport");
             writeln!(out, "{report}{}: can be served: {realms}, {transports}, {warnings}", file.display())?;

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
+use wampd_core::time::UnixTime;
 use wampd_mio::tls::{Identity, ServerTls, TlsAcceptor, TlsError};
 
 /// How often the files are looked at.
@@ -39,22 +40,48 @@ impl core::error::Error for CertificateError {}
 /// # Errors
 /// The first file that can not be used.
 pub fn load(config: &TlsConfig) -> Result<ServerTls, CertificateError> {
-    let read = |path: &Path| fs::read(path).map_err(|error| CertificateError::Unreadable(path.to_owned(), error));
-    let append = |mut pem: Vec<u8>, path: &PathBuf| {
-        // Where a file does not end with a line, the next would begin in it.
-        pem.push(b'\n');
-        pem.extend(read(path)?);
-        Ok(pem)
-    };
-    let chain = config.chain_certificates.iter().try_fold(read(&config.certificate)?, append)?;
-    let (key, authorities) = (read(&config.key)?, config.ca_certificates.iter().try_fold(Vec::new(), append)?);
-    let identity = Identity::from_pem(&chain, &key).map_err(|error| {
-        let path = if error == TlsError::NoKey { &config.key } else { &config.certificate };
-        CertificateError::Unusable(path.clone(), error)
-    })?;
+    let identity = identity(config)?;
+    let authorities = config.ca_certificates.iter().try_fold(Vec::new(), |pem, path| append(pem, path))?;
     let authorities = (!config.ca_certificates.is_empty()).then_some(&*authorities);
     let unusable = |error| CertificateError::Unusable(config.certificate.clone(), error);
     ServerTls::new(identity, authorities).map_err(unusable)
+}
+
+fn identity(config: &TlsConfig) -> Result<Identity, CertificateError> {
+    let chain = config.chain_certificates.iter().try_fold(read(&config.certificate)?, |pem, path| append(pem, path))?;
+    Identity::from_pem(&chain, &read(&config.key)?).map_err(|error| {
+        let path = if error == TlsError::NoKey { &config.key } else { &config.certificate };
+        CertificateError::Unusable(path.clone(), error)
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    fs::read(path).map_err(|error| CertificateError::Unreadable(path.to_owned(), error))
+}
+
+fn append(mut pem: Vec<u8>, path: &Path) -> Result<Vec<u8>, CertificateError> {
+    // Where a file does not end with a line, the next would begin in it.
+    pem.push(b'\n');
+    pem.extend(read(path)?);
+    Ok(pem)
+}
+
+/// Why clients will not take a certificate that can be used: its time is over, or has not begun.
+fn out_of_date(config: &TlsConfig, now: UnixTime) -> Option<String> {
+    let validity = identity(config).ok()?.validity()?;
+    let (from, until) = (validity.start().to_iso8601(), validity.end().to_iso8601());
+    (!validity.contains(&now)).then(|| format!("it is good from {from} to {until}"))
+}
+
+/// The certificates of a configuration that clients will not take now, and why.
+pub fn check_dates(config: &NodeConfig) -> Vec<(PathBuf, String)> {
+    let configured = config.transports.iter().filter_map(|transport| transport.tls.as_ref());
+    configured.filter_map(|tls| Some((tls.certificate.clone(), out_of_date(tls, now())?))).collect()
+}
+
+fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixTime::default().after(since)
 }
 
 /// The certificates of a configuration that can not be used.
@@ -95,6 +122,7 @@ impl Watched {
             Ok(tls) => {
                 self.acceptor.replace(tls);
                 log.info("certificates loaded again").text("certificate", certificate).end();
+                self.warn(log);
             }
             Err(error) => {
                 log.error("certificates not loaded again: the ones before stay")
@@ -102,6 +130,13 @@ impl Watched {
                     .text("why", error)
                     .end();
             }
+        }
+    }
+
+    fn warn(&self, log: &Log) {
+        if let Some(why) = out_of_date(&self.config, now()) {
+            let line = log.warn("clients will not take this certificate");
+            line.text("certificate", self.config.certificate.display()).text("why", why).end();
         }
     }
 }
@@ -155,6 +190,7 @@ impl Certificates {
         if watched.is_empty() {
             return Ok(());
         }
+        watched.iter().for_each(|watched| watched.warn(&log));
         let watch = move || {
             loop {
                 let asked = match asked.recv_timeout(INTERVAL) {

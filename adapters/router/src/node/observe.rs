@@ -116,7 +116,10 @@ fn log(log: &Log, fact: &Observation<'_>) {
             .text("message", message)
             .text("why", format_args!("{why:?}")),
         Observation::Closed { connection, cause } => {
-            log.debug("connection closed").number("connection", connection.0).text("cause", cause)
+            let name = "connection closed";
+            // Without a session nothing else would tell of it.
+            let line = if cause.is_certificate_refused() { log.info(name) } else { log.debug(name) };
+            line.number("connection", connection.0).text("cause", cause)
         }
         Observation::ShuttingDown => log.info("shutting down"),
         other => log.debug("observation").text("what", format_args!("{other:?}")),
