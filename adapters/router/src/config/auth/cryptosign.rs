@@ -32,8 +32,12 @@ pub(super) fn principals(
     section: &mut Section<'_>,
     default: Option<&str>,
 ) -> Option<CryptosignPrincipals> {
-    section
-        .refuse(cx, &[("trustroots", "list the keys of the clients as principals: certificates of WAMP are not read")]);
+    let hint = "list the keys of the clients as principals: certificates of WAMP are not read";
+    section.refuse(cx, &[("trustroots", hint)]);
+    // They stand in the place of principals, which is no second mistake.
+    if section.has("trustroots") && !section.has("principals") {
+        return None;
+    }
     let item = section.require(cx, "principals", "a mapping from authid to authorized_keys and role")?;
     let mut principals = CryptosignPrincipals::default();
     for (authid, item) in item.map(cx)?.items() {
