@@ -277,8 +277,7 @@ class Component:
         if endpoint["type"] == "unix":
             return self.loop.loop.create_unix_connection(made, endpoint["path"])
         tls = endpoint["tls"]
-        context = None if tls is None else ssl_context(tls)
-        name = None if tls is None else tls["hostname"]
+        context, name = (None, None) if tls is None else (ssl_context(tls), tls["hostname"])
         return self.loop.loop.create_connection(
             made, endpoint["host"], endpoint["port"], ssl=context, server_hostname=name
         )

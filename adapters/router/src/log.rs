@@ -109,8 +109,7 @@ impl Log {
         if level > self.level {
             return Line { log: None, text: String::new() };
         }
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let time = UnixTime(0).after(since_1970).to_iso8601();
+        let time = now().to_iso8601();
         let level = level.name();
         let mut text = String::with_capacity(256);
         match self.format {
@@ -121,6 +120,12 @@ impl Log {
         }
         Line { log: Some(self), text }
     }
+}
+
+/// The wall clock; what is before 1970 is as good as 1970.
+pub(crate) fn now() -> UnixTime {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixTime(0).after(since_1970)
 }
 
 impl fmt::Debug for Log {
@@ -152,7 +157,7 @@ impl Line<'_> {
         let _ = write!(self.text, "{value}");
         let written = &self.text[start..];
         if written.len() > MAX_FIELD || !is_plain(written) {
-            let quoted = quoted_unless_plain(cut(written.to_owned()));
+            let quoted = quoted(&cut(written.to_owned()));
             self.text.truncate(start);
             self.text.push_str(&quoted);
         }
@@ -211,10 +216,6 @@ fn cut(mut text: String) -> String {
 /// Whether a text needs no quotes.
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic() && !matches!(c, b'"' | b'=' | b'\\'))
-}
-
-fn quoted_unless_plain(text: String) -> String {
-    if is_plain(&text) { text } else { quoted(&text) }
 }
 
 /// A text in quotes, without anything that ends the line or steers a terminal.

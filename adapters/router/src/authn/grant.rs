@@ -70,24 +70,8 @@ const INVALID_RETURN_TYPE: &str = "got invalid return type";
 /// Message when a function returns a dictionary that cannot be used.
 const INVALID_RETURN_VALUE: &str = "got invalid return value";
 
-/// Members of an answer that mean something.
-const MEMBERS: [&str; 15] = [
-    "role",
-    "realm",
-    "authid",
-    "extra",
-    "ticket",
-    "pubkey",
-    "secret",
-    "password",
-    "salt",
-    "iterations",
-    "keylen",
-    "kdf",
-    "memory",
-    "stored-key",
-    "server-key",
-];
+/// Members of an answer beside those that describe a secret.
+const MEMBERS: [&str; 6] = ["role", "realm", "authid", "extra", "ticket", "pubkey"];
 
 impl FunctionGrant {
     /// As [`from_value`](Self::from_value), from code that was written for Crossbar.io: it may return its whole record of a user,
@@ -98,7 +82,8 @@ impl FunctionGrant {
     pub fn from_record(value: Value) -> Result<Self, FunctionError> {
         match value {
             Value::Dict(mut dict) => {
-                dict.retain(|key, value| MEMBERS.contains(&key.as_str()) && *value != Value::Null);
+                let is_known = |key: &str| MEMBERS.contains(&key) || Members::is_known(key);
+                dict.retain(|key, value| is_known(key) && *value != Value::Null);
                 Self::from_dict(dict)
             }
             other => Self::from_value(other),
@@ -159,6 +144,10 @@ struct Members {
 impl Members {
     const TEXTS: [&'static str; 6] = ["secret", "password", "salt", "kdf", "stored-key", "server-key"];
     const NUMBERS: [&'static str; 3] = ["iterations", "keylen", "memory"];
+
+    fn is_known(key: &str) -> bool {
+        Self::TEXTS.contains(&key) || Self::NUMBERS.contains(&key)
+    }
 
     fn take(&mut self, key: &str, value: Value) -> Result<(), FunctionError> {
         let known = |names: &[&'static str]| names.iter().find(|name| **name == key).copied();

@@ -161,9 +161,9 @@ fn by_default(cx: &mut Context<'_>, section: &mut Section<'_>, permissions: &mut
 
 /// Of two rules for the same URIs the later counts, as with Crossbar.io.
 fn add(cx: &mut Context<'_>, permissions: &mut Vec<(Rule, Place)>, new: Rule, place: Place) {
-    let same = |(old, _): &&(Rule, Place)| old.uri == new.uri && old.matching == new.matching;
-    let Some(old) = permissions.iter().position(|old| same(&old)) else { return permissions.push((new, place)) };
-    let (old, first) = permissions.remove(old);
+    let same = |(old, _): &(Rule, Place)| old.uri == new.uri && old.matching == new.matching;
+    let Some(at) = permissions.iter().position(same) else { return permissions.push((new, place)) };
+    let (old, first) = permissions.remove(at);
     let rule = format!("the {} rule for {:?}", new.matching.as_str(), new.uri.as_str());
     let line = first.position.line;
     if (old.allow, old.disclose) == (new.allow, new.disclose) {

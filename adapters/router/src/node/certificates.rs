@@ -1,7 +1,7 @@
 //! Certificates: loaded at the start, and again when their files change.
 
 use crate::config::{NodeConfig, TlsConfig};
-use crate::log::Log;
+use crate::log::{Log, now};
 use core::fmt;
 use std::fs;
 use std::io;
@@ -77,11 +77,6 @@ fn out_of_date(config: &TlsConfig, now: UnixTime) -> Option<String> {
 pub fn check_dates(config: &NodeConfig) -> Vec<(PathBuf, String)> {
     let configured = config.transports.iter().filter_map(|transport| transport.tls.as_ref());
     configured.filter_map(|tls| Some((tls.certificate.clone(), out_of_date(tls, now())?))).collect()
-}
-
-fn now() -> UnixTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    UnixTime::default().after(since)
 }
 
 /// The certificates of a configuration that can not be used.
