@@ -5,6 +5,7 @@ use crate::log::{Log, now};
 use core::fmt;
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
@@ -39,20 +40,17 @@ impl core::error::Error for CertificateError {}
 ///
 /// # Errors
 /// The first file that can not be used.
-pub fn load(config: &TlsConfig) -> Result<ServerTls, CertificateError> {
-    let identity = identity(config)?;
+fn load(config: &TlsConfig) -> Result<Loaded, CertificateError> {
+    let chain = config.chain_certificates.iter().try_fold(read(&config.certificate)?, |pem, path| append(pem, path))?;
+    let identity = Identity::from_pem(&chain, &read(&config.key)?).map_err(|error| {
+        let path = if error == TlsError::NoKey { &config.key } else { &config.certificate };
+        CertificateError::Unusable(path.clone(), error)
+    })?;
+    let validity = identity.validity();
     let authorities = config.ca_certificates.iter().try_fold(Vec::new(), |pem, path| append(pem, path))?;
     let authorities = (!config.ca_certificates.is_empty()).then_some(&*authorities);
     let unusable = |error| CertificateError::Unusable(config.certificate.clone(), error);
-    ServerTls::new(identity, authorities).map_err(unusable)
-}
-
-fn identity(config: &TlsConfig) -> Result<Identity, CertificateError> {
-    let chain = config.chain_certificates.iter().try_fold(read(&config.certificate)?, |pem, path| append(pem, path))?;
-    Identity::from_pem(&chain, &read(&config.key)?).map_err(|error| {
-        let path = if error == TlsError::NoKey { &config.key } else { &config.certificate };
-        CertificateError::Unusable(path.clone(), error)
-    })
+    Ok(Loaded { tls: ServerTls::new(identity, authorities).map_err(unusable)?, validity })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
@@ -66,9 +64,17 @@ fn append(mut pem: Vec<u8>, path: &Path) -> Result<Vec<u8>, CertificateError> {
     Ok(pem)
 }
 
+/// From when to when a certificate is good, if that can be read.
+type Validity = Option<RangeInclusive<UnixTime>>;
+
+struct Loaded {
+    tls: ServerTls,
+    validity: Validity,
+}
+
 /// Why clients will not take a certificate that can be used: its time is over, or has not begun.
-fn out_of_date(config: &TlsConfig, now: UnixTime) -> Option<String> {
-    let validity = identity(config).ok()?.validity()?;
+fn out_of_date(validity: &Validity, now: UnixTime) -> Option<String> {
+    let validity = validity.as_ref()?;
     let (from, until) = (validity.start().to_iso8601(), validity.end().to_iso8601());
     (!validity.contains(&now)).then(|| format!("it is good from {from} to {until}"))
 }
@@ -76,7 +82,8 @@ fn out_of_date(config: &TlsConfig, now: UnixTime) -> Option<String> {
 /// The certificates of a configuration that clients will not take now, and why.
 pub fn check_dates(config: &NodeConfig) -> Vec<(PathBuf, String)> {
     let configured = config.transports.iter().filter_map(|transport| transport.tls.as_ref());
-    configured.filter_map(|tls| Some((tls.certificate.clone(), out_of_date(tls, now())?))).collect()
+    let why = |tls: &TlsConfig| out_of_date(&load(tls).ok()?.validity, now());
+    configured.filter_map(|tls| Some((tls.certificate.clone(), why(tls)?))).collect()
 }
 
 /// The certificates of a configuration that can not be used.
@@ -101,6 +108,7 @@ fn stamp(config: &TlsConfig) -> Stamp {
 struct Watched {
     config: TlsConfig,
     acceptor: TlsAcceptor,
+    validity: Validity,
     seen: Stamp,
 }
 
@@ -114,8 +122,9 @@ impl Watched {
         self.seen = stamp;
         let certificate = self.config.certificate.display();
         match load(&self.config) {
-            Ok(tls) => {
+            Ok(Loaded { tls, validity }) => {
                 self.acceptor.replace(tls);
+                self.validity = validity;
                 log.info("certificates loaded again").text("certificate", certificate).end();
                 self.warn(log);
             }
@@ -129,7 +138,7 @@ impl Watched {
     }
 
     fn warn(&self, log: &Log) {
-        if let Some(why) = out_of_date(&self.config, now()) {
+        if let Some(why) = out_of_date(&self.validity, now()) {
             let line = log.warn("clients will not take this certificate");
             line.text("certificate", self.config.certificate.display()).text("why", why).end();
         }
@@ -169,8 +178,9 @@ impl Certificates {
     /// Loads the certificates of an endpoint.
     pub(super) fn add(&mut self, config: TlsConfig) -> Result<TlsAcceptor, CertificateError> {
         let seen = stamp(&config);
-        let acceptor = TlsAcceptor::new(load(&config)?);
-        self.watched.push(Watched { config, acceptor: acceptor.clone(), seen });
+        let Loaded { tls, validity } = load(&config)?;
+        let acceptor = TlsAcceptor::new(tls);
+        self.watched.push(Watched { config, acceptor: acceptor.clone(), validity, seen });
         Ok(acceptor)
     }
 
