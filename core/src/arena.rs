@@ -134,9 +134,15 @@ impl<K: Key, T> Arena<K, T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &T)> {
+        self.iter_from(0)
+    }
+
+    /// As [`Arena::iter`], from the slot of this number on.
+    pub(crate) fn iter_from(&self, index: usize) -> impl Iterator<Item = (K, &T)> {
         self.slots
             .iter()
             .zip(0u32..)
+            .skip(index)
             .filter_map(|(slot, index)| slot.value.as_ref().map(|value| (K::from_parts(index, slot.generation), value)))
     }
 }

@@ -45,6 +45,11 @@ impl Seed {
         Self(State { key: 0, folding: SharedSeed::global_fixed() })
     }
 
+    /// The hash of a value.
+    pub(crate) fn hash(&self, value: &impl Hash) -> u64 {
+        self.0.hash_one(value)
+    }
+
     /// An empty map with this key. It allocates nothing yet.
     pub(crate) fn map<K, V>(&self) -> HashMap<K, V> {
         HashMap::with_hasher(self.0)

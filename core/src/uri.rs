@@ -17,7 +17,8 @@ pub struct Uri(ByteString);
 pub enum UriRule {
     /// Lower-case ASCII letters, digits and `_`.
     Strict,
-    /// Anything but white space, `.` and `#`.
+    /// Anything but white space, `.` and `#`. What any of the languages of clients takes for white space is; and U+0000
+    /// cannot come first, because JSON has no text that begins with it.
     #[default]
     Loose,
 }
@@ -143,8 +144,11 @@ fn check(uri: &str, rule: UriRule, matching: MatchPolicy) -> Result<(), InvalidU
     }
     let allowed = |c: char| match rule {
         UriRule::Strict => c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_',
-        UriRule::Loose => c != '#' && !c.is_whitespace(),
+        UriRule::Loose => c != '#' && !is_space(c),
     };
+    if uri.starts_with('\0') {
+        return Err(InvalidUri::ForbiddenCharacter('\0'));
+    }
     let mut empty_seen = false;
     for component in uri.split('.') {
         if let Some(c) = component.chars().find(|&c| !allowed(c)) {
@@ -164,18 +168,43 @@ fn check(uri: &str, rule: UriRule, matching: MatchPolicy) -> Result<(), InvalidU
     Ok(())
 }
 
+/// Whether the `\s` of the specification's regular expression matches: the separators U+001C to U+001F are white space to
+/// Python, the mark U+FEFF is to JavaScript.
+const fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}' | '\u{feff}')
+}
+
 /// Whether the URI passes under every rule and policy: components of `[0-9a-z_]`, none empty.
 fn is_plain(uri: &str) -> bool {
-    let mut after_dot = true;
+    let mut most = CHARACTER;
     for &byte in uri.as_bytes() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'_' => after_dot = false,
-            b'.' if !after_dot => after_dot = true,
-            _ => return false,
+        let class = CLASSES[usize::from(byte)];
+        if class > most {
+            return false;
         }
+        // A dot is followed by a character.
+        most = DOT - class;
     }
-    !after_dot
+    most == DOT
 }
+
+const CHARACTER: u8 = 0;
+const DOT: u8 = 1;
+const OTHER: u8 = 2;
+
+/// What each byte is in a plain URI.
+const CLASSES: [u8; 256] = {
+    let mut classes = [OTHER; 256];
+    let mut byte: u8 = 0;
+    while byte < 0x80 {
+        if matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_') {
+            classes[byte as usize] = CHARACTER;
+        }
+        byte += 1;
+    }
+    classes[b'.' as usize] = DOT;
+    classes
+};
 
 impl From<&'static str> for Uri {
     fn from(uri: &'static str) -> Self {
@@ -322,6 +351,12 @@ mod tests {
         assert!(ok("com.example.add2", Strict, Exact));
         assert!(!ok("com.Example", Strict, Exact) && ok("com.Example", Loose, Exact));
         assert!(!ok("com.ex ample", Loose, Exact) && !ok("com.a#b", Loose, Exact));
+        for space in ['\t', '\u{1c}', '\u{1d}', '\u{1e}', '\u{1f}', '\u{85}', '\u{a0}', '\u{2028}', '\u{feff}'] {
+            assert!(!ok(&format!("com.a{space}b"), Loose, Exact), "{space:?}");
+        }
+        for policy in [Exact, Prefix, Wildcard] {
+            assert!(!ok("\0com", Loose, policy) && ok("com.a\0", Loose, policy), "{policy:?}");
+        }
         for (text, exact, prefix, wildcard) in [
             ("", false, true, true),
             ("com.", false, true, true),

@@ -19,7 +19,7 @@ pub enum Value {
     Int(i64),
     /// An integer above `i64::MAX`; smaller ones are [`Value::Int`].
     UInt(u64),
-    /// A floating-point number. JSON has no NaN and no infinities.
+    /// A floating-point number. NaN and the infinities are null in JSON.
     Float(f64),
     /// Text.
     Text(String),
@@ -107,14 +107,13 @@ impl Value {
 }
 
 impl Value {
-    /// Whether every serializer can carry it: JSON has no NaN and no infinities, and takes some text for binary.
+    /// Whether every serializer can carry it: JSON takes some text for binary.
     pub(crate) fn is_portable(&self) -> bool {
         match self {
-            Self::Float(n) => n.is_finite(),
             Self::Text(text) => !text.starts_with('\0'),
             Self::List(items) => items.iter().all(Self::is_portable),
             Self::Dict(dict) => dict.values().all(Self::is_portable),
-            Self::Null | Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Binary(_) => true,
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Float(_) | Self::Binary(_) => true,
         }
     }
 

@@ -25,21 +25,21 @@ pub fn decode(data: &[u8]) {
 
 /// See [`check_round_trip`].
 pub fn roundtrip(data: &[u8]) {
-    if let Some((message, format)) = message(data) {
+    if let Some((message, format, _)) = message(data) {
         check_round_trip(&message, format);
     }
 }
 
 /// See [`check_transcoding`].
 pub fn transcode(data: &[u8]) {
-    if let Some((message, format)) = message(data) {
-        check_transcoding(&message, format);
+    if let Some((message, format, frame)) = message(data) {
+        check_transcoding(&message, format, &frame);
     }
 }
 
-fn message(data: &[u8]) -> Option<(Message, Format)> {
+fn message(data: &[u8]) -> Option<(Message, Format, Bytes)> {
     let (format, frame) = split(data)?;
-    Some((decode_frame(format, frame, &WIDE).ok()?, format))
+    Some((decode_frame(format, frame.clone(), &WIDE).ok()?, format, frame))
 }
 
 fn split(data: &[u8]) -> Option<(Format, Bytes)> {

@@ -10,7 +10,7 @@ pub mod seeds;
 
 pub use codec::{decode, roundtrip, transcode};
 pub use handshake::handshake;
-pub use router::{model, router_ops};
+pub use router::{model, neighbours, router_ops};
 pub use wampd_wire::fuzz::{rawsocket, server, websocket};
 
 /// A fuzz target: its name, which is also that of its directory in `corpus`, and its body.
@@ -24,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("handshake", handshake),
     ("router_ops", router_ops),
     ("model", model),
+    ("neighbours", neighbours),
     ("websocket", websocket),
     ("rawsocket", rawsocket),
     ("server", server),

@@ -17,3 +17,8 @@ pub fn model(data: &[u8]) {
     let mut model = Model::new(data.first().copied().unwrap_or_default());
     play(&data, |driver, input, seen| model.observe(driver, input, seen));
 }
+
+/// See [`annoy`](wampd_tests::neighbours::annoy).
+pub fn neighbours(data: &[u8]) {
+    wampd_tests::neighbours::annoy(&data[..data.len().min(LONGEST)]);
+}

@@ -43,7 +43,7 @@ const MESSAGES: &[&str] = &[
     r#"[337,2]"#,
     r#"[48,1,{"receive_progress":true,"timeout":1000,"disclose_me":true},"com.example.add2",[2,3],{"deep":[[[{}]]]}]"#,
     r#"[49,1,{"mode":"killnowait"}]"#,
-    r#"[50,1,{"progress":true},["\u0000AAEC/w==","\u0000!"],{"":""}]"#,
+    r#"[50,1,{"progress":true},["\u0000AAEC/w==","\u0000"],{"":""}]"#,
     r#"[64,1,{"match":"prefix","invoke":"roundrobin","concurrency":2},"com.example."]"#,
     r#"[65,1,2]"#,
     r#"[66,1,2]"#,
@@ -62,16 +62,21 @@ const ODD: &[(&str, Format, &[u8])] = &[
     ("undefined", Format::Cbor, b"\x82\xf7\xe0"),
     ("negative", Format::Cbor, b"\x82\x3b\xff\xff\xff\xff\xff\xff\xff\xff\x3b\x7f\xff\xff\xff\xff\xff\xff\xff"),
     ("keys", Format::Cbor, b"\x81\xa2\x01\x02\x61k\xf6"),
+    ("scalar-keys", Format::Cbor, b"\x81\xa4\x20\xf5\xf6\xf4\xfb\x3f\xf8\0\0\0\0\0\0\x01\xc2\x49\x01\0\0\0\0\0\0\0\0\x02"),
+    ("other-keys", Format::Cbor, b"\x82\xa1\x41a\x01\xa2\xe0\x01\x80\x02"),
+    ("times", Format::Cbor, b"\x82\xc0\x742013-03-21T20:04:00Z\xc1\xfb\x41\xd4\xdc\x93\x80\x07\xdf\x3b"),
+    ("integers", Format::Cbor, b"\x84\xc3\x41\x00\xc2\x49\x01\0\0\0\0\0\0\0\0\x3b\xff\xff\xff\xff\xff\xff\xff\xff\xf8\x20"),
     ("long-forms", Format::Cbor, b"\x9a\x00\x00\x00\x01\x1b\0\0\0\0\0\0\0\x01"),
     ("extension", Format::MsgPack, b"\x92\xd6\xff\0\0\0\x01\xc7\x01\x05\x00"),
     ("keys", Format::MsgPack, b"\x91\x82\x01\x02\xa1k\xc0"),
+    ("other-keys", Format::MsgPack, b"\x92\x81\xc4\x01a\x01\x81\x90\xc7\x0c\xff\0\0\0\x01\x7f\xff\xff\xff\xff\xff\xff\xff"),
     (
         "long-forms",
         Format::MsgPack,
         b"\xdc\0\x03\xcf\0\0\0\0\0\0\0\x01\xd3\xff\xff\xff\xff\xff\xff\xff\xff\xdb\0\0\0\x01a",
     ),
     ("floats", Format::MsgPack, b"\x93\xca\x7f\xc0\0\0\xcb\x7f\xf0\0\0\0\0\0\0\xca\x80\0\0\0"),
-    ("numbers", Format::Json, b"[1e0, 1E+2 ,-0,-0.0,18446744073709551616,1e-400,0.1,123456789012345678901234567890]"),
+    ("numbers", Format::Json, b"[1e0, 1E+2 ,-0,-0.0,18446744073709551616,1e-400,0.1,123456789012345678901234567890,-9223372036854775809,1E400]"),
     ("escapes", Format::Json, br#"["\ud83d\ude00\u0000\/\b\f\n\r\t","\u0000","\u0000AA==","\u0000AB=="]"#),
     ("duplicates", Format::Json, br#"[{"k":1,"k":2},{"\u0000":[]}]"#),
 ];
@@ -85,6 +90,7 @@ pub fn seeds() -> Vec<Seed> {
         ("handshake", handshake()),
         ("router_ops", router_ops()),
         ("model", router_ops()),
+        ("neighbours", neighbours()),
         ("websocket", websocket()),
         ("rawsocket", rawsocket()),
         ("server", server()),
@@ -154,6 +160,13 @@ fn handshake() -> Named {
         (format!("random-{n}"), bytes)
     }));
     seeds
+}
+
+/// What a stranger does: bytes at random, which make messages of every kind.
+fn neighbours() -> Named {
+    let mut rng = Pcg::new(2);
+    let mut bytes = |count: usize| (0..count).map(|_| rng.below(256) as u8).collect();
+    (0..8).map(|n| (format!("random-{n}"), bytes(200))).collect()
 }
 
 /// Configuration, then operations.

@@ -10,14 +10,14 @@ import re
 import shlex
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from programs import HERE, check, execute, free_port, kill, listens, tail
+from programs import HERE, await_node, check, execute, free_port, kill, listens, tail
 
 FOLDERS_AT = HERE / "crossbar/folders"
-READY_TIMEOUT = 15
+# Components are started one after the other before the node listens.
+READY_TIMEOUT = 60
 STOP_TIMEOUT = 10
 
 # What is a port in the files of a folder.
@@ -63,12 +63,16 @@ REFUSED = "left: wamp.error.not_authorized"
 KEYS = (Run("credentials.py node"), Run("credentials.py keys anna bert oldbert mallory"))
 CERTIFICATES = (Run("credentials.py certificates backend anna mallory"),)
 BY_KEY = "@example.org with role visitor by static"
-PROVED = "\\['scram_server_signature'\\]"
+PROVED = "\\['nonce', 'scram_server_signature'\\]"
 ROOMS = "\\['rooms'\\]"
 
 
 def let_in(command, secret, joined, told="\\[\\]"):
     """The client of most folders as somebody who is let in, calls the calculator, and may do nothing else."""
+    if command.startswith("cryptosign"):
+        # What HELLO says is told, too.
+        own = "'challenge', 'channel_binding', 'pubkey'"
+        told = "\\[" + own + ("" if told == "\\[\\]" else ", ") + told.removeprefix("\\[")
     more = ("told: " + told, "2 \\+ 3 = 5", "not registered: wamp.error.not_authorized", "left: wamp.close.normal")
     return Run("client.py " + command, {"SECRET": secret}, prints=("joined arithmetic as " + joined, *more))
 
@@ -401,11 +405,7 @@ class Node:
         return self.output.read_text(errors="replace")
 
     def wait(self, condition, what):
-        deadline = time.monotonic() + READY_TIMEOUT
-        while not condition():
-            alive = self.process.poll() is None and time.monotonic() < deadline
-            check(alive, "the node's end, or too long, before {}:\n{}".format(what, tail(self.log())))
-            time.sleep(0.02)
+        await_node(self.process, self.log, condition, READY_TIMEOUT, "the node's end, or too long, before " + what)
 
     def logged(self, parts):
         for part in parts:

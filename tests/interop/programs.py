@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -64,6 +65,15 @@ def listens(kind, address):
         except OSError:
             return False
     return True
+
+
+def await_node(process, log, condition, seconds, otherwise, pause=0.02):
+    """Waits until `condition()` holds, while the node runs; if it never does, says so with the end of its log."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        alive = process.poll() is None and time.monotonic() < deadline
+        check(alive, "{}:\n{}".format(otherwise, tail(log())))
+        time.sleep(pause)
 
 
 def check(condition, otherwise):

@@ -5,8 +5,10 @@
 
 Starts one wampd with the example adapters/router/examples/wampcra-function and one with tests/interop/node, both on
 free ports of the loopback interface, and runs the programs of python/, python/cases/ and js/ against them. Chromium opens
-the page of the example. The node folders of crossbar/folders run as those of users of Crossbar.io (folders.py). With names
-after the binary it runs only the cases whose names contain one of them.
+the page of the example. The node folders of crossbar/folders run as those of users of Crossbar.io (folders.py). A router is
+restarted under clients with the reconnection of their libraries (restarts.py), and an authenticator comes only when
+clients wait for it (late.py). labgrid, an application for Crossbar.io, runs with its own node folder (labgrid_cases.py).
+With names after the binary it runs only the cases whose names contain one of them.
 
 The clients are installed at the versions of requirements.txt and package-lock.json into target/interop. Where python3's
 venv, node, npm or Chromium (in the path, or $CHROMIUM) are missing their cases are skipped and reported so; with CI=true or WAMPD_INTEROP=required a missing
@@ -28,7 +30,11 @@ import time
 from pathlib import Path
 
 from folders import folder_cases
+from labgrid_cases import VERSION as LABGRID
+from labgrid_cases import labgrid_case
+from late import late_cases
 from programs import CASE_TIMEOUT, check, execute, free_port, kill, listens, start, succeed, tail
+from restarts import restart_cases
 
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parent.parent
@@ -37,7 +43,8 @@ CACHE = Path(os.environ.get("CARGO_TARGET_DIR", REPO / "target")) / "interop"
 REQUIRED = os.environ.get("CI") == "true" or os.environ.get("WAMPD_INTEROP") == "required"
 
 INSTALL_TIMEOUT = 600
-READY_TIMEOUT = 15
+# Components are started one after the other before a node listens.
+READY_TIMEOUT = 60
 STOP_TIMEOUT = 10
 
 # What a transport of a type is for: one of each type in a configuration.
@@ -64,6 +71,7 @@ def main():
     python = report.tool("Autobahn|Python", prepare_python)
     js = report.tool("Autobahn|JS and wampy", prepare_js)
     chromium = report.tool("Chromium", find_chromium)
+    labgrid = report.tool("labgrid", prepare_labgrid)
     with tempfile.TemporaryDirectory(prefix="wampd-interop-") as folder:
         folder = Path(folder)
         with Node.scenario(wampd, folder / "scenario") as scenario, Node.interop(wampd, folder / "interop") as interop:
@@ -83,8 +91,14 @@ def main():
                 python_cases(python, environment, report)
                 with Node.crossbar(wampd, folder / "crossbar", python) as crossbar:
                     crossbar_cases(python, crossbar, report)
+                if js:
+                    report.case("conversions from Python to Autobahn|JS and wampy", lambda: conversions(python, js, environment))
                 folder_cases(wampd, python, js, folder / "folders", report)
+                restart_cases(wampd, python, js, folder / "restarts", report)
+                late_cases(wampd, python, js, folder / "late", report)
                 report.case("shutdown", lambda: shutdown(python, interop, environment))
+            if labgrid:
+                labgrid_case(wampd, *labgrid, folder / "labgrid", report)
             report.case("the scenario's node stops cleanly", scenario.stop)
             report.case("the suite's node stops cleanly", interop.stop)
             report.case("no secret in the logs", lambda: secrets(scenario, interop))
@@ -202,8 +216,10 @@ def python_cases(python, environment, report):
 def js_cases(js, environment, report):
     for library in ("autobahn", "wampy"):
         for serializer in ("json", "cbor", "msgpack"):
-            command = ["node", str(js / (library + ".mjs")), serializer]
-            report.case("{}, {}".format(library + ".mjs", serializer), lambda: succeed(command, environment, cwd=js))
+            for program in ([library + ".mjs"], ["crossbar.mjs", library]):
+                command = ["node", str(js / program[0]), *program[1:], serializer]
+                name = ", ".join([*program, serializer])
+                report.case(name, lambda: succeed(command, environment, cwd=js))
 
 
 def page_cases(js, chromium, node, report):
@@ -220,8 +236,20 @@ def page_cases(js, chromium, node, report):
     report.case("page in Chromium, Autobahn|JS", with_autobahn)
 
 
+def conversions(python, js, environment):
+    """What Python programs say arrives at programs in JavaScript, and ends none of their sessions."""
+    program = start(["node", str(js / "conversions.mjs")], environment, cwd=js)
+    try:
+        check(program.stdout.readline() == "ready\n", "the subscribers did not join")
+        succeed([python, "odd_values.py"], environment)
+        out, err = program.communicate(timeout=CASE_TIMEOUT)
+        check(program.returncode == 0, out + err)
+    finally:
+        kill(program)
+
+
 def shutdown(python, node, environment):
-    """A node that is told to stop says GOODBYE to every session."""
+    """A node that is told to stop says GOODBYE to every session, if its `farewell` is told."""
     program = start([python, str(HERE / "python/cases/shutdown.py")], environment)
     try:
         check(program.stdout.readline() == "joined\n", "the client did not join")
@@ -490,19 +518,35 @@ class Backend:
 
 
 def prepare_python():
-    """A virtual environment with the packages of requirements.txt; returns its interpreter."""
-    requirements = HERE / "requirements.txt"
-    python = CACHE / "venv/bin/python"
-    stamp = stamped(CACHE / "venv.stamp", requirements.read_bytes(), sys.version.encode())
+    return virtual_environment("venv", HERE / "requirements.txt")
+
+
+def prepare_labgrid():
+    """The interpreter of a virtual environment with labgrid, and the file of its source distribution."""
+    python = virtual_environment("labgrid", HERE / "labgrid-requirements.txt")
+    source = CACHE / "labgrid-{}.tar.gz".format(LABGRID)
+    if not source.exists():
+        name = "labgrid=={}".format(LABGRID)
+        install([*pip(python), "download", "--no-deps", "--no-binary", "labgrid", "--dest", str(CACHE), name])
+    return python, source
+
+
+def virtual_environment(name, requirements):
+    """A virtual environment with the packages of a file; returns its interpreter."""
+    python = CACHE / name / "bin/python"
+    stamp = stamped(CACHE / (name + ".stamp"), requirements.read_bytes(), sys.version.encode())
     if stamp.fresh and python.exists():
         return str(python)
-    shutil.rmtree(CACHE / "venv", ignore_errors=True)
+    shutil.rmtree(CACHE / name, ignore_errors=True)
     CACHE.mkdir(parents=True, exist_ok=True)
-    install([sys.executable, "-m", "venv", str(CACHE / "venv")])
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
-    install(pip)
+    install([sys.executable, "-m", "venv", str(CACHE / name)])
+    install([*pip(python), "install", "-r", str(requirements)])
     stamp.write()
     return str(python)
+
+
+def pip(python):
+    return [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
 
 
 def prepare_js():

@@ -135,6 +135,15 @@ impl Books {
         }
     }
 
+    /// The roles that the peer announced last, as far as they matter still.
+    pub fn announced(&self) -> ClientRoles {
+        match self {
+            Self::Asking(roles) | Self::Challenged(roles, _) => *roles,
+            Self::Joined(session) => session.roles,
+            Self::Idle | Self::Dismissed | Self::Aborted => ClientRoles::default(),
+        }
+    }
+
     /// Enters what the peer says.
     pub fn sent(&mut self, message: &Message) {
         match (&mut *self, message) {

@@ -1,14 +1,16 @@
 //! A router driven by hand: bare peers in numbered slots, one input at a time, and [`Books`] that must balance.
 //!
 //! After each input [`Router::check_invariants`] holds, nothing is sent to a peer after its Close, nobody gets a message
-//! twice, ABORT is followed by Close at once, and [`Output::InputReady`] comes exactly where it must.
+//! twice, ABORT is followed by Close at once, [`Output::InputReady`] comes exactly where it must, each question is either
+//! answered or withdrawn, once, and every message is valid for its receiver ([`validator`](crate::validator)).
 
 use crate::books::Books;
 use crate::rng::{BeginningWith, Pcg};
 use crate::sim::BEGINNING;
+use crate::validator::check_message;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
-use wampd_core::codec::{DecodeError, TranscodeError};
+use wampd_core::codec::{DecodeError, Format, TranscodeError};
 use wampd_core::message::{Message, Payload};
 use wampd_core::router::{
     ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, CloseReason, Congestion, DecisionId, LinkInfo, Output,
@@ -35,6 +37,8 @@ pub enum Input {
     Congest(Slot, Congestion),
     /// From now on, messages with arguments can not be delivered (or can again).
     Unable(Slot, bool),
+    /// From now on, too much waits for what may be left out to be delivered (or does no more).
+    Fill(Slot, bool),
     /// An answer to a question about a peer, or what once was one.
     Decide(DecisionId, AuthVerdict),
     /// An answer to a question about an action, or what once was one.
@@ -74,6 +78,8 @@ pub struct Driver {
     pub router: Router,
     slots: Vec<Place>,
     slot_of: BTreeMap<PeerKey, Slot>,
+    /// Questions that wait for an answer.
+    open: BTreeSet<DecisionId>,
     seen: Vec<Seen>,
 }
 
@@ -82,6 +88,7 @@ struct Place {
     key: Option<PeerKey>,
     previous: Option<PeerKey>,
     unable: bool,
+    full: bool,
     /// Whether the adapter would read from it: as long as it was not told otherwise.
     reads: bool,
     books: Books,
@@ -93,7 +100,7 @@ impl Driver {
         let now = Instant::ZERO;
         let router = Router::new(config, now, BEGINNING, Box::new(BeginningWith::new(key, Pcg::new(seed))));
         let slots = core::iter::repeat_with(Place::default).take(slots).collect();
-        Self { now, router, slots, slot_of: BTreeMap::new(), seen: Vec::new() }
+        Self { now, router, slots, slot_of: BTreeMap::new(), open: BTreeSet::new(), seen: Vec::new() }
     }
 
     /// All slots.
@@ -145,9 +152,16 @@ impl Driver {
                 self.on_peer(slot, |router, now, key| router.set_congestion(now, key, level));
             }
             Input::Unable(slot, unable) => self.slots[slot].unable = unable,
+            Input::Fill(slot, full) => self.slots[slot].full = full,
             // A late verdict must have no effect; whether it is late is the router's to know.
-            Input::Decide(id, verdict) => drop(self.router.decide_auth(self.now, id, verdict)),
-            Input::DecideAction(id, verdict) => drop(self.router.decide_action(self.now, id, verdict)),
+            Input::Decide(id, verdict) => {
+                let taken = self.router.decide_auth(self.now, id, verdict).is_ok();
+                assert!(!taken || self.open.remove(&id), "an answer taken to what was not asked");
+            }
+            Input::DecideAction(id, verdict) => {
+                let taken = self.router.decide_action(self.now, id, verdict).is_ok();
+                assert!(!taken || self.open.remove(&id), "an answer taken to what was not asked");
+            }
             Input::Wait(time) => return self.wait(time),
             Input::Kill(slot) => {
                 if let Some(session) = self.books(slot).session().map(|session| session.id) {
@@ -175,10 +189,12 @@ impl Driver {
         let until = self.now.after(time);
         while let Some(at) = self.router.next_deadline().filter(|at| *at <= until) {
             self.now = at.max(self.now);
+            let before = self.router.work();
             self.router.handle_timeout(self.now);
             self.drain();
             let next = self.router.next_deadline();
-            assert!(next.is_none_or(|next| next > self.now), "the router does not act on a deadline");
+            let acted = self.router.work() > before + 8;
+            assert!(acted || next.is_none_or(|next| next > self.now), "the router does not act on a deadline");
         }
         self.now = until;
         self.router.handle_timeout(self.now);
@@ -219,10 +235,12 @@ impl Driver {
                 Output::Authenticate(request) => {
                     let slot = *self.slot_of.get(&request.peer).expect("a question about a peer that is there");
                     assert!(request.expires > self.now);
+                    assert!(self.open.insert(request.id), "asked twice");
                     self.seen.push(Seen::Asked(slot, request));
                 }
                 Output::Authorize(request) => {
                     assert!(request.expires > self.now);
+                    assert!(self.open.insert(request.id), "asked twice");
                     self.seen.push(Seen::AskedAction(request));
                 }
                 Output::InputReady(peer) => {
@@ -230,9 +248,11 @@ impl Driver {
                     assert!(self.router.wants_input(peer), "InputReady, but input is not wanted");
                     self.slots[slot].reads = true;
                 }
+                Output::Withdrawn(id) => assert!(self.open.remove(&id), "withdrawn, but not asked or answered"),
                 other => panic!("the driver does not know {other:?}"),
             }
         }
+        assert_eq!(self.open.len(), self.router.stats().undecided, "each question is answered or withdrawn");
         for place in &mut self.slots {
             let Some(key) = place.key else { continue };
             assert!(!matches!(place.books, Books::Aborted), "ABORT without Close");
@@ -247,12 +267,15 @@ impl Driver {
         let Some(&slot) = self.slot_of.get(&key) else { panic!("sent to a peer that is gone: {message:?}") };
         let place = &mut self.slots[slot];
         let has_payload = crate::codec::payload(message).is_some_and(|payload| *payload != Payload::empty());
-        if place.unable && has_payload {
+        let full = place.full && message.may_be_left_out();
+        if full || place.unable && has_payload {
             place.books.missed(message);
             self.seen.push(Seen::Missed(slot, message.clone()));
-            let why = Undeliverable::Transcode(TranscodeError::NotFinite);
+            let unable = Undeliverable::Transcode(TranscodeError::Extension);
+            let why = if full { Undeliverable::Congested { waiting: 9, limit: 8 } } else { unable };
             self.router.undeliverable(self.now, key, message.clone(), &why);
         } else {
+            check_message(message, &place.books.announced(), &[Format::ALL[slot % Format::ALL.len()]]);
             place.books.told(message);
             self.seen.push(Seen::Told(slot, message.clone()));
         }

@@ -246,7 +246,7 @@ pub fn nonsense() -> Vec<Message> {
     let uri = || Uri::from("com.example.a");
     let payload = Payload::empty;
     vec![
-        Goodbye { details: Dict::new(), reason: close::NORMAL }.into(),
+        Goodbye { details: Default::default(), reason: close::NORMAL }.into(),
         Abort::default().into(),
         Call { request, options: CallOptions::default(), procedure: uri(), payload: payload() }.into(),
         Publish { request, options: PublishOptions::default(), topic: uri(), payload: payload() }.into(),
@@ -257,6 +257,7 @@ pub fn nonsense() -> Vec<Message> {
             request_type: RequestType::Invocation,
             request,
             pass_thru: None,
+            details: Default::default(),
             error: error::CANCELED,
             payload: payload(),
         }
@@ -299,7 +300,7 @@ impl View {
             Some((method, extra)) if method == "wampcra" => sign(extra, secret),
             _ => secret.to_owned(),
         };
-        Authenticate { signature, extra: Dict::new() }
+        Authenticate { signature, extra: Default::default() }
     }
 }
 

@@ -163,7 +163,7 @@ mod tests {
 
     fn goodbye(n: u64) -> Message {
         let reason = format!("com.reason.{n}").into();
-        Goodbye { details: [("n".to_owned(), Value::from(n))].into(), reason }.into()
+        Goodbye { details: [("n".to_owned(), Value::from(n))].into_iter().collect(), reason }.into()
     }
 
     #[test]

@@ -19,7 +19,7 @@ use wampd_core::id::{RegistrationId, RequestId, SubscriptionId};
 use wampd_core::message::*;
 use wampd_core::router::{
     ActionVerdict, Allow, AuthRequest, Congestion, DecisionId, EventHistory, ForceReregister, Limits, Permissions,
-    RequestIdCheck, RoleConfig, RouterConfig, RouterStats, Rule,
+    RequestIdCheck, RoleConfig, RouterConfig, RouterStats, Rule, SlowSubscribers,
 };
 use wampd_core::time::Instant;
 use wampd_core::uri::{MatchPolicy, Uri, close, error};
@@ -136,7 +136,8 @@ impl Op {
 }
 
 /// A configuration: bit 0 strict request ids, bit 1 limits so narrow that they are reached, bit 2 publishers that wait
-/// for slow subscribers; the rest, with bit 2, is the seed.
+/// for slow subscribers, bit 3 so little work for each input that long ones are gone on with later; the rest, with bits
+/// 2 and 3, is the seed.
 pub fn config(choice: u8) -> RouterConfig {
     let mut config = founding_realm();
     for realm in &mut config.realms {
@@ -149,6 +150,7 @@ pub fn config(choice: u8) -> RouterConfig {
         let history = |uri: &'static str, matching, limit| EventHistory { uri: Uri::from(uri), matching, limit };
         realm.event_history = vec![history("com.a", MatchPolicy::Exact, 2), history("com.", MatchPolicy::Prefix, 3)];
         realm.throttle_publishers = (choice & 4 != 0).then_some(Duration::from_millis(300));
+        realm.slow_subscribers = if choice & 8 != 0 { SlowSubscribers::Close } else { SlowSubscribers::Drop };
         realm.request_ids = if choice & 1 == 0 { RequestIdCheck::Warn } else { RequestIdCheck::Strict };
     }
     if choice & 2 != 0 {
@@ -166,14 +168,21 @@ pub fn config(choice: u8) -> RouterConfig {
             max_wildcard_shapes: 1,
             max_nodes_per_subscription: 1,
             max_retained_events: 2,
+            max_retained_per_publisher: 1,
+            max_retained_per_role: 1,
             max_retained_per_topic: 1,
             max_retained_replies: 1,
             max_queued_calls: 1,
+            max_calls_held_back: 1,
             max_reroutes: 1,
             max_testaments_per_session: 1,
             max_history_reply: 1,
+            max_list_reply: 1,
             ..config.limits
         };
+    }
+    if choice & 8 != 0 {
+        config.limits.work_slice = 1 + u64::from(choice >> 5);
     }
     config
 }
@@ -353,7 +362,7 @@ impl<'a> Play<'a> {
             }
             Kind::Authenticate => {
                 let signature = answer(self.driver.books(slot), op.how & 1 == 0);
-                self.say(slot, Authenticate { signature, extra: Dict::new() });
+                self.say(slot, Authenticate { signature, extra: Default::default() });
             }
             Kind::Decide => {
                 let Some(request) = nth(self.questions.iter(), op.what) else { return };
@@ -379,6 +388,7 @@ impl<'a> Play<'a> {
             Kind::Cut => self.apply(Input::Cut(slot)),
             Kind::Garble => self.apply(Input::Garble(slot)),
             Kind::Kill => self.apply(Input::Kill(slot)),
+            Kind::Unable if op.how & 2 != 0 => self.apply(Input::Fill(slot, op.how & 1 != 0)),
             Kind::Unable => self.apply(Input::Unable(slot, op.how & 1 != 0)),
             Kind::Permit => {
                 let permissions = if op.how & 1 == 0 { Permissions::asked() } else { Permissions::none() };
@@ -389,7 +399,7 @@ impl<'a> Play<'a> {
             Kind::ShutDown => {}
             Kind::Goodbye => {
                 let reason = if op.how & 1 == 0 { close::NORMAL } else { close::CLOSE_REALM };
-                self.say(slot, Goodbye { details: Dict::new(), reason });
+                self.say(slot, Goodbye { details: Default::default(), reason });
             }
             Kind::Abort => self.say(slot, Abort::default()),
             Kind::Odd => self.say(slot, odd(op.what)),
@@ -505,7 +515,14 @@ impl<'a> Play<'a> {
             Yield { request, options, payload }.into()
         } else {
             let error = if op.how & 1 == 0 { Uri::from("com.error") } else { error::UNAVAILABLE };
-            Message::from(Error { request_type: RequestType::Invocation, request, pass_thru, error, payload })
+            Message::from(Error {
+                request_type: RequestType::Invocation,
+                request,
+                pass_thru,
+                details: Default::default(),
+                error,
+                payload,
+            })
         };
         self.say(slot, message);
     }
@@ -550,6 +567,7 @@ impl<'a> Play<'a> {
     fn finish(&mut self) {
         for slot in self.driver.slots() {
             self.apply(Input::Unable(slot, false));
+            self.apply(Input::Fill(slot, false));
             self.apply(Input::Congest(slot, Congestion::Clear));
         }
         // Each round answers what is open, and waits longer than any question is open, which makes way for what was held
@@ -571,7 +589,7 @@ impl<'a> Play<'a> {
             match slot % 3 {
                 0 => self.apply(Input::Cut(slot)),
                 1 => self.say(slot, Abort::default()),
-                _ => self.say(slot, Goodbye { details: Dict::new(), reason: close::NORMAL }),
+                _ => self.say(slot, Goodbye { details: Default::default(), reason: close::NORMAL }),
             }
         }
         self.apply(Input::Wait(Duration::from_secs(60)));
@@ -701,10 +719,15 @@ fn odd(what: u8) -> Message {
             payload: Payload::empty(),
         }
         .into(),
-        5 => {
-            Error { request_type: RequestType::Call, request, pass_thru: None, error: uri(), payload: Payload::empty() }
-                .into()
+        5 => Error {
+            request_type: RequestType::Call,
+            request,
+            pass_thru: None,
+            details: Default::default(),
+            error: uri(),
+            payload: Payload::empty(),
         }
+        .into(),
         6 => Cancel { request: RequestId::new(1 << 50).expect("in range"), options: CancelOptions::default() }.into(),
         7 => CallResult { request, details: ResultDetails::default(), payload: Payload::empty() }.into(),
         _ => Interrupt { request, options: InterruptOptions::default() }.into(),

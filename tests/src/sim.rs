@@ -4,17 +4,19 @@
 //! random), or else jumps to the next moment at which something is. Everything random comes from the seed.
 //!
 //! The world watches the router's contract all the time: after each input [`Router::check_invariants`] holds, nothing
-//! is sent to a peer after its Close, nobody gets a message twice, and [`Output::InputReady`] tells the truth.
+//! is sent to a peer after its Close, nobody gets a message twice, [`Output::InputReady`] tells the truth, and every message
+//! is valid for its receiver ([`validator`](crate::validator)).
 
 use crate::answerer::{REALM, everybody};
 use crate::config::{ANYTHING, open_realm};
 use crate::link::{Arrival, Pipe, Wire};
 use crate::rng::{BeginningWith, Pcg};
+use crate::validator::check_message;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wampd_core::client::{Client, ClientConfig, ClientEvent, ClientOutput};
 use wampd_core::codec::{Format, encode};
-use wampd_core::message::{ChallengeMessage, Message, Welcome};
+use wampd_core::message::{ChallengeMessage, ClientRoles, Message, Welcome};
 use wampd_core::router::{
     ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, CloseReason, Congestion, DecisionId, LinkInfo, Output,
     PeerKey, Router, RouterConfig, Undeliverable,
@@ -61,6 +63,8 @@ pub struct Sim {
     authorizer: Option<Authorizer>,
     ends: Vec<End>,
     peers: BTreeMap<PeerKey, EndId>,
+    /// What each peer announced in its last HELLO.
+    announced: BTreeMap<PeerKey, ClientRoles>,
     verdicts: BTreeMap<(Instant, u64), (DecisionId, Verdict)>,
     asked: u64,
     told: VecDeque<(EndId, Told)>,
@@ -76,6 +80,21 @@ struct End {
     /// `None`: a bare peer, whose messages the test makes itself.
     client: Option<Client>,
     link: Option<Link>,
+    fill: Fill,
+}
+
+/// How much waits to be written to an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fill {
+    /// Little.
+    #[default]
+    Little,
+    /// So much that there is no room for what may be left out.
+    Much,
+    /// So much that there is no room for anything.
+    TooMuch,
+    /// Too much for the router to go on, after so many further messages.
+    After(usize),
 }
 
 struct Link {
@@ -116,6 +135,7 @@ impl Sim {
             authorizer: None,
             ends: Vec::new(),
             peers: BTreeMap::new(),
+            announced: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             asked: 0,
             told: VecDeque::new(),
@@ -257,6 +277,11 @@ impl Sim {
         }
     }
 
+    /// From now on so much waits to be written to this end.
+    pub fn fill(&mut self, id: EndId, fill: Fill) {
+        self.ends[id.0].fill = fill;
+    }
+
     /// Gives the router an input of another kind.
     pub fn with_router<R>(&mut self, what: impl FnOnce(&mut Router, Instant) -> R) -> R {
         let done = what(&mut self.router, self.now);
@@ -385,10 +410,12 @@ impl Sim {
                 }
             }
             Due::RouterTimeout => {
+                let before = self.router.work();
                 self.router.handle_timeout(self.now);
                 self.drain_router();
                 let next = self.router.next_deadline();
-                assert!(next.is_none_or(|next| next > self.now), "the router does not act on a deadline");
+                let acted = self.router.work() > before + 8;
+                assert!(acted || next.is_none_or(|next| next > self.now), "the router does not act on a deadline");
             }
             Due::ClientTimeout(id) => self.act(id, |client, now| client.handle_timeout(now)),
         }
@@ -410,6 +437,7 @@ impl Sim {
                 .chain(timeout.map(|at| (at, Due::ClientTimeout(id))))
         });
         let verdicts = self.verdicts.keys().next().map(|key| (key.0, Due::Verdict(*key)));
+        let deadlines = deadlines || self.router.has_work();
         let router = self.router.next_deadline().filter(|_| deadlines).map(|at| (at, Due::RouterTimeout));
         ends.chain(verdicts).chain(router)
     }
@@ -417,7 +445,7 @@ impl Sim {
     // ---- how it works ----
 
     fn add(&mut self, wire: Wire, client: Option<Client>) -> EndId {
-        self.ends.push(End { wire, client, link: None });
+        self.ends.push(End { wire, client, link: None, fill: Fill::Little });
         EndId(self.ends.len() - 1)
     }
 
@@ -425,6 +453,9 @@ impl Sim {
         let Some(link) = &mut self.ends[id.0].link else { return };
         let Some(arrival) = link.up.take(self.now) else { return };
         let Some(peer) = link.peer else { return };
+        if let Arrival::Message(Message::Hello(hello)) = &arrival {
+            self.announced.insert(peer, hello.details.roles);
+        }
         match arrival {
             Arrival::Message(message) => self.router.receive(self.now, peer, message),
             Arrival::Invalid(error) => self.router.receive_invalid(self.now, peer, error),
@@ -517,6 +548,7 @@ impl Sim {
                     assert!(self.peers.contains_key(&peer), "input wanted from a peer that is gone");
                     assert!(self.router.wants_input(peer), "InputReady, but input is not wanted");
                 }
+                Output::Withdrawn(_) => {}
                 other => panic!("the simulation does not know {other:?}"),
             }
         }
@@ -525,7 +557,23 @@ impl Sim {
 
     fn send_down(&mut self, peer: PeerKey, message: &Message) {
         let Some(&id) = self.peers.get(&peer) else { panic!("sent to a peer that is gone: {message:?}") };
+        let fill = self.ends[id.0].fill;
+        if fill == Fill::TooMuch || fill == Fill::Much && message.may_be_left_out() {
+            let why = Undeliverable::Congested { waiting: 9, limit: 8 };
+            return self.router.undeliverable(self.now, peer, message.clone(), &why);
+        }
+        if let Fill::After(more) = fill {
+            self.ends[id.0].fill = if more > 1 { Fill::After(more - 1) } else { Fill::Little };
+            if more <= 1 {
+                self.router.set_congestion(self.now, peer, Congestion::Soft);
+            }
+        }
         self.note(id, "<-", message);
+        let formats = match &self.ends[id.0].wire {
+            Wire::Messages => &Format::ALL[..],
+            Wire::Bytes(format) => core::slice::from_ref(format),
+        };
+        check_message(message, &self.announced.get(&peer).copied().unwrap_or_default(), formats);
         let link = self.ends[id.0].link.as_mut().expect("the router's peers have links");
         if let Err(why) = link.down.send(self.now, message) {
             self.router.undeliverable(self.now, peer, message.clone(), &Undeliverable::Transcode(why));

@@ -140,7 +140,7 @@ pub fn hello_details() -> BoxedStrategy<HelloDetails> {
             authmethods,
             authid,
             authrole,
-            authextra,
+            authextra: authextra.map(Into::into),
             agent,
         })
         .boxed()
@@ -245,7 +245,9 @@ fn call() -> BoxedStrategy<Message> {
     (request_id(), flags, of(any::<u64>()), name(), uri(), passed_thru())
         .prop_map(
             |(request, (receive_progress, progress, disclose_me), timeout, rkey, procedure, (pass_thru, payload))| {
-                let options = CallOptions { receive_progress, progress, timeout, disclose_me, rkey, pass_thru };
+                let partition = receive_progress && rkey.is_some();
+                let options =
+                    CallOptions { receive_progress, progress, timeout, disclose_me, rkey, partition, pass_thru };
                 Call { request, options, procedure, payload }.into()
             },
         )
@@ -290,9 +292,11 @@ fn error() -> BoxedStrategy<Message> {
     use RequestType::*;
     let request_type =
         prop::sample::select(&[Publish, Subscribe, Unsubscribe, Call, Register, Unregister, Invocation][..]);
-    (request_type, request_id(), uri(), passed_thru())
-        .prop_map(|(request_type, request, error, (pass_thru, payload))| {
-            Error { request_type, request, pass_thru, error, payload }.into()
+    (request_type, request_id(), uri(), passed_thru(), dict())
+        .prop_map(|(request_type, request, error, (pass_thru, payload), mut details)| {
+            // Who the callee is is not the callee's to say.
+            details.remove("callee");
+            Error { request_type, request, pass_thru, details: details.into(), error, payload }.into()
         })
         .boxed()
 }
@@ -301,10 +305,15 @@ fn session_message() -> BoxedStrategy<Message> {
     prop_oneof![
         (of(uri()), hello_details()).prop_map(|(realm, details)| Hello { realm, details }.into()),
         (session_id(), welcome_details()).prop_map(|(session, details)| Welcome { session, details }.into()),
-        (dict(), uri(), payload()).prop_map(|(details, reason, payload)| Abort { details, reason, payload }.into()),
+        (dict(), uri(), payload()).prop_map(|(details, reason, payload)| Abort {
+            details: details.into(),
+            reason,
+            payload
+        }
+        .into()),
         (any::<String>(), dict()).prop_map(|(method, extra)| ChallengeMessage { method, extra }.into()),
-        (any::<String>(), dict()).prop_map(|(signature, extra)| Authenticate { signature, extra }.into()),
-        (dict(), uri()).prop_map(|(details, reason)| Goodbye { details, reason }.into()),
+        (any::<String>(), dict()).prop_map(|(signature, extra)| Authenticate { signature, extra: extra.into() }.into()),
+        (dict(), uri()).prop_map(|(details, reason)| Goodbye { details: details.into(), reason }.into()),
         error(),
     ]
     .boxed()

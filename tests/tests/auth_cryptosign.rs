@@ -132,12 +132,12 @@ fn challenged(sim: &mut Sim, channel: Option<[u8; 32]>) -> (EndId, [u8; 32], Str
 }
 
 fn is_welcomed(sim: &mut Sim, id: EndId, signature: &str) -> bool {
-    sim.send(id, Authenticate { signature: signature.to_owned(), extra: Dict::new() });
+    sim.send(id, Authenticate { signature: signature.to_owned(), extra: Default::default() });
     match &sim.messages(id)[..] {
         [Message::Welcome(_)] => true,
         [Message::Abort(abort)] => {
             assert_eq!(abort.reason, error::NOT_AUTHORIZED);
-            assert_eq!(abort.details["message"], "signed message has invalid signature".into());
+            assert_eq!(abort.details.to_dict()["message"], "signed message has invalid signature".into());
             false
         }
         other => panic!("{other:?}"),
@@ -198,6 +198,6 @@ fn a_hello_that_cannot_be_challenged_is_refused() {
         let messages = sim.messages(id);
         let [Message::Abort(abort)] = &messages[..] else { panic!("{messages:?}") };
         assert_eq!(abort.reason, error::AUTHENTICATION_FAILED);
-        assert_eq!(abort.details["message"], words.into());
+        assert_eq!(abort.details.to_dict()["message"], words.into());
     }
 }

@@ -126,7 +126,7 @@ fn a_router_that_does_not_prove_itself_is_not_joined() {
 fn a_router_without_the_users_keys_is_found_out() {
     let thief = at_once(|request| match &request.step {
         AuthStep::Hello { extra, .. } => {
-            let nonce = format!("{}AAAA", extra["nonce"].as_str().expect("a nonce"));
+            let nonce = format!("{}AAAA", extra.to_dict()["nonce"].as_str().expect("a nonce"));
             let extra = Dict::from([
                 ("nonce".to_owned(), nonce.into()),
                 ("salt".to_owned(), "c2FsdHNhbHQ=".into()),
@@ -165,7 +165,7 @@ fn challenged(sim: &mut Sim, dialect: Dialect, link: LinkInfo) -> (EndId, Challe
     sim.send(id, hello(dialect, Some("joe"), &extra));
     let [Message::Challenge(challenge)] = &sim.messages(id)[..] else { panic!("not challenged") };
     let answer = client.answer("secret", &challenge.extra, &CHEAP).expect("a good challenge");
-    let answer = Authenticate { signature: answer.signature, extra: answer.extra };
+    let answer = Authenticate { signature: answer.signature, extra: answer.extra.into() };
     (id, challenge.clone(), answer)
 }
 
@@ -207,7 +207,7 @@ fn an_answer_relayed_over_another_connection_is_refused() {
     sim.send(id, hello(Dialect::WampScram, Some("joe"), &extra));
     let [Message::Challenge(challenge)] = &sim.messages(id)[..] else { panic!("not challenged") };
     let answer = client.answer("secret", &challenge.extra, &CHEAP).expect("a good challenge");
-    assert!(!is_welcomed(&mut sim, id, Authenticate { signature: answer.signature, extra: answer.extra }));
+    assert!(!is_welcomed(&mut sim, id, Authenticate { signature: answer.signature, extra: answer.extra.into() }));
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_hello_that_cannot_be_challenged_is_refused_whoever_sends_it() {
             let messages = sim.messages(id);
             let [Message::Abort(abort)] = &messages[..] else { panic!("{messages:?}") };
             assert_eq!(abort.reason, error::AUTHENTICATION_FAILED);
-            assert_eq!(abort.details["message"], words.into());
+            assert_eq!(abort.details.to_dict()["message"], words.into());
         }
     }
 }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use wampd_core::auth::{CraSecret, TicketDigest, cra};
 use wampd_core::client::{ClientConfig, ClientEvent, Credential, Side};
 use wampd_core::message::{Authenticate, ClientRoles, Features, Hello, HelloDetails, Message};
-use wampd_core::router::{AuthStep, AuthVerdict, Challenge, LinkInfo};
+use wampd_core::router::{AuthStep, AuthVerdict, Challenge, CloseReason, Farewell, LinkInfo, RouterConfig};
 use wampd_core::uri::{Uri, error};
-use wampd_core::value::{Dict, Value};
+use wampd_core::value::Value;
 use wampd_tests::answerer::{REALM, at_once, deny, identity};
 use wampd_tests::config::{ANYTHING, open_realm};
 use wampd_tests::link::Wire;
@@ -19,6 +19,10 @@ const WAIT: &str = "too many logins have failed: wait before the next";
 /// Knows `joe`, `ann` and `jim` by WAMP-CRA with the secret `secret`, and challenges everybody else in vain. Tickets are
 /// asked for from anybody; `ticket` is right.
 fn world() -> Sim {
+    world_of(open_realm())
+}
+
+fn world_of(config: RouterConfig) -> Sim {
     let answerer = at_once(|request| match &request.step {
         AuthStep::Hello { methods, authid, .. } if methods[0] == "wampcra" => {
             let known = authid.as_deref().is_some_and(|authid| ["joe", "ann", "jim"].contains(&authid));
@@ -35,7 +39,7 @@ fn world() -> Sim {
         }
         _ => AuthVerdict::Welcome(identity(request, ANYTHING, "anonymous")),
     });
-    Sim::new(1, open_realm(), Duration::ZERO, answerer)
+    Sim::new(1, config, Duration::ZERO, answerer)
 }
 
 fn from(address: [u8; 4]) -> LinkInfo {
@@ -114,11 +118,45 @@ fn guesses_made_at_the_same_time_are_not_tried_either() {
     sim.settle(BOUND, |_, _, told| challenged += usize::from(matches!(told, Told::Message(Message::Challenge(_)))));
     assert_eq!(challenged, 1_000);
     for id in &ids {
-        sim.send(*id, Authenticate { signature: cra::sign(b"wrong", "anything"), extra: Dict::new() });
+        sim.send(*id, Authenticate { signature: cra::sign(b"wrong", "anything"), extra: Default::default() });
     }
     sim.settle(BOUND, |_, _, _| ());
     let stats = sim.router.stats();
     assert_eq!((stats.logins_failed, stats.logins_throttled, stats.sessions), (11, 989, 0));
+}
+
+/// What may work later is not refused by ABORT, of which clients of JavaScript take no second try.
+#[test]
+fn a_login_that_has_to_wait_is_cut_off_in_silence() {
+    let mut sim = world_of(RouterConfig { farewell: Farewell::Silent, ..open_realm() });
+    for _ in 0..11 {
+        assert_eq!(login(&mut sim, MALLORY, "joe", "wrong"), Outcome::Refused);
+    }
+    let refused = sim.router.stats().refused;
+    for (cuttable, expected) in [(true, None), (false, Some(WAIT))] {
+        sim.closed.clear();
+        let details = HelloDetails {
+            roles: ClientRoles { caller: Some(Features::NONE), ..ClientRoles::default() },
+            authmethods: vec!["wampcra".to_owned()],
+            authid: Some("joe".to_owned()),
+            ..HelloDetails::default()
+        };
+        let id = sim.bare_on(Wire::Messages, LinkInfo { cuttable, ..from(MALLORY) });
+        sim.send(id, Hello { realm: Some(REALM), details });
+        let mut told = None;
+        sim.settle(BOUND, |_, _, message| match message {
+            Told::Message(Message::Abort(abort)) => {
+                told = abort.details.get("message").and_then(|text| text.as_str().map(str::to_owned));
+            }
+            Told::Message(message) => panic!("{message:?}"),
+            _ => {}
+        });
+        assert_eq!(told.as_deref(), expected);
+        let cut = matches!(&sim.closed[..], [(_, CloseReason::Unavailable { message, .. })] if message == WAIT);
+        assert_eq!(cut, cuttable, "{:?}", sim.closed);
+    }
+    let stats = sim.router.stats();
+    assert_eq!((stats.refused - refused, stats.refused_for_now), (2, 2));
 }
 
 #[test]
@@ -127,13 +165,44 @@ fn waiting_helps() {
     for _ in 0..11 {
         assert_eq!(login(&mut sim, MALLORY, "joe", "wrong"), Outcome::Refused);
     }
-    assert_eq!(login(&mut sim, HOME, "joe", "secret"), Outcome::Throttled);
+    assert_eq!(login(&mut sim, MALLORY, "joe", "secret"), Outcome::Throttled);
     sim.run_for(Duration::from_millis(1_001), BOUND, |_, _, _| ());
-    assert_eq!(login(&mut sim, HOME, "joe", "wrong"), Outcome::Refused);
+    assert_eq!(login(&mut sim, MALLORY, "joe", "wrong"), Outcome::Refused);
     sim.run_for(Duration::from_millis(1_999), BOUND, |_, _, _| ());
-    assert_eq!(login(&mut sim, HOME, "joe", "secret"), Outcome::Throttled);
+    assert_eq!(login(&mut sim, MALLORY, "joe", "secret"), Outcome::Throttled);
     sim.run_for(Duration::from_millis(2), BOUND, |_, _, _| ());
-    assert_eq!(login(&mut sim, HOME, "joe", "secret"), Outcome::Joined);
+    assert_eq!(login(&mut sim, MALLORY, "joe", "secret"), Outcome::Joined);
+}
+
+#[test]
+fn one_address_that_guesses_on_and_on_keeps_nobody_else_out() {
+    let mut sim = world();
+    let mut tried = 0;
+    for tenth in 0..1_200_u32 {
+        sim.run_for(Duration::from_millis(100), BOUND, |_, _, _| ());
+        tried += u32::from(login(&mut sim, MALLORY, "joe", "wrong") == Outcome::Refused);
+        if tenth % 100 == 99 {
+            let new = [192, 0, 2, (tenth / 100) as u8];
+            assert_eq!(login(&mut sim, new, "joe", "secret"), Outcome::Joined, "after {tenth} tenths");
+        }
+    }
+    assert!((11..=20).contains(&tried), "{tried} guesses in two minutes");
+}
+
+#[test]
+fn failures_behind_one_address_make_first_time_users_wait_a_moment() {
+    let mut sim = world();
+    for n in 0..1_000 {
+        login(&mut sim, MALLORY, &format!("user {n}"), "wrong");
+    }
+    assert_eq!(login(&mut sim, MALLORY, "ann", "secret"), Outcome::Throttled);
+    sim.run_for(Duration::from_secs(2), BOUND, |_, _, _| ());
+    assert_eq!(login(&mut sim, MALLORY, "ann", "secret"), Outcome::Joined);
+    // Who has been there waits for nobody.
+    for n in 0..100 {
+        login(&mut sim, MALLORY, &format!("user {n}"), "wrong");
+    }
+    assert_eq!(login(&mut sim, MALLORY, "ann", "secret"), Outcome::Joined);
 }
 
 #[test]
@@ -143,7 +212,8 @@ fn who_has_logged_in_from_an_address_is_not_locked_out_by_others() {
     for _ in 0..100 {
         login(&mut sim, MALLORY, "joe", "wrong");
     }
-    assert_eq!(login(&mut sim, [192, 0, 2, 1], "joe", "secret"), Outcome::Throttled);
+    assert_eq!(login(&mut sim, MALLORY, "joe", "secret"), Outcome::Throttled);
+    assert_eq!(login(&mut sim, [192, 0, 2, 1], "joe", "secret"), Outcome::Joined);
     assert_eq!(login(&mut sim, HOME, "joe", "secret"), Outcome::Joined);
 }
 

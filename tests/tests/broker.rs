@@ -340,3 +340,25 @@ fn a_subscriber_may_vanish_at_any_moment() {
         assert_eq!((stats.peers, stats.sessions, stats.subscriptions), (2, 2, 1), "cut after {steps} steps");
     }
 }
+
+/// All lists count together; nobody receives what is refused, whether its publisher is told or not.
+#[test]
+fn publication_that_names_too_many_receivers_is_refused() {
+    let limits = Limits { max_audience: 4, ..Limits::default() };
+    let mut sim = Sim::new(1, RouterConfig { limits, ..open_realm() }, Duration::ZERO, everybody(ANYTHING));
+    let [publisher, subscriber] = [0; 2].map(|_| sim.client(ClientConfig::anonymous(REALM), WIRE));
+    sim.events();
+    subscribe(&mut sim, subscriber, topic("x"), MatchPolicy::Exact);
+    let names = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+    let audience = |count: usize| {
+        Some(Box::new(Audience { exclude_authid: names(2), exclude_authrole: names(count - 2), ..Audience::default() }))
+    };
+    let request =
+        publish(&mut sim, publisher, topic("x"), PublishOptions { audience: audience(5), ..acknowledged() }, 1);
+    assert_eq!(failure(&mut sim, publisher, request), error::RESOURCE_LIMIT);
+    publish(&mut sim, publisher, topic("x"), PublishOptions { audience: audience(5), ..Default::default() }, 2);
+    assert_eq!(receipts(&mut sim), []);
+    assert_eq!((sim.router.stats().limited, sim.router.stats().publications), (2, 0));
+    publish(&mut sim, publisher, topic("x"), PublishOptions { audience: audience(4), ..Default::default() }, 3);
+    assert_eq!(receipts(&mut sim).len(), 1);
+}

@@ -168,20 +168,30 @@ fn results_may_come_in_parts() {
 
 #[test]
 fn progress_is_asked_of_callees_that_give_it() {
-    for (features, needs_canceling, expected) in [
-        (Features::NONE, false, false),
-        (Features::CALL_CANCELING, false, false),
-        (Features::PROGRESSIVE_CALL_RESULTS, false, true),
-        (Features::PROGRESSIVE_CALL_RESULTS, true, false),
-        (Features::PROGRESSIVE_CALL_RESULTS.union(Features::CALL_CANCELING), true, true),
+    const BOTH: Features = Features::PROGRESSIVE_CALL_RESULTS.union(Features::CALL_CANCELING);
+    for (features, needs_feature, needs_canceling, expected) in [
+        (Features::NONE, false, false, true),
+        (Features::PROGRESSIVE_CALL_RESULTS, false, false, true),
+        (Features::NONE, true, false, false),
+        (Features::CALL_CANCELING, true, false, false),
+        (Features::PROGRESSIVE_CALL_RESULTS, true, false, true),
+        (Features::CALL_CANCELING, false, true, false),
+        (Features::PROGRESSIVE_CALL_RESULTS, false, true, false),
+        (BOTH, false, true, true),
+        (BOTH, true, true, true),
     ] {
-        let (mut sim, [caller]) = world(realm_with(|realm| realm.progress_needs_canceling = needs_canceling));
+        let (mut sim, [caller]) = world(realm_with(|realm| {
+            realm.progress_needs_feature = needs_feature;
+            realm.progress_needs_canceling = needs_canceling;
+        }));
         let callee = callee_with(&mut sim, features);
         register(&mut sim, callee, "count");
         let receive_progress = CallOptions { receive_progress: true, ..CallOptions::default() };
         let request = call_with(&mut sim, caller, "count", receive_progress, 3);
         let (_, invocation, details) = invocation(&mut sim);
-        assert_eq!(details.receive_progress, expected, "{features:?} {needs_canceling}");
+        assert_eq!(details.receive_progress, expected, "{features:?} {needs_feature} {needs_canceling}");
+        let unannounced = expected && !features.contains(Features::PROGRESSIVE_CALL_RESULTS);
+        assert_eq!(sim.router.stats().progress_unannounced, u64::from(unannounced));
         // Progress that was not asked for is dropped.
         let options = YieldOptions { progress: true, ..YieldOptions::default() };
         sim.send(callee, Yield { request: invocation, options, payload: number(1) });

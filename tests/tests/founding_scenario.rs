@@ -127,6 +127,11 @@ fn blank(message: &Message, session: SessionId) -> String {
             published.publication = PublicationId::new(1).expect("in range");
             published.into()
         }
+        // Details are written as they were read, with the recorded spaces.
+        Message::Abort(mut abort) => {
+            abort.details = abort.details.to_dict().into();
+            abort.into()
+        }
         other => other,
     };
     json(&message).replace(&session.to_string(), "SESSION")

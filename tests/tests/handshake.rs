@@ -7,17 +7,19 @@ use proptest::prelude::*;
 use wampd_core::client::{ClientConfig, ClientEvent};
 use wampd_core::codec::{DecodeError, Format};
 use wampd_core::message::{Authenticate, Goodbye, Message, Payload, PublishOptions, SubscribeOptions};
-use wampd_core::router::{CloseReason, Limits, RouterConfig};
+use wampd_core::router::{CloseReason, Farewell, Limits, LinkInfo, Output, Router, RouterConfig};
 use wampd_core::time::Instant;
 use wampd_core::uri::{Uri, close, error};
-use wampd_core::value::Dict;
+use wampd_core::value::Value;
 use wampd_tests::answerer::{REALM, Ruling, Timing, everybody, scripted};
 use wampd_tests::config::{ANYTHING, open_realm};
 use wampd_tests::handshake::{
     Act, Agreement, BOUND, Confusion, Fate, Proof, REALMS, View, assert_nothing_left, hello, nonsense,
 };
 use wampd_tests::link::Wire;
-use wampd_tests::sim::{EndId, Sim, Told};
+use wampd_tests::meta::message;
+use wampd_tests::rng::Pcg;
+use wampd_tests::sim::{BEGINNING, EndId, Sim, Told};
 
 fn any_ruling() -> impl Strategy<Value = (Ruling, Timing)> {
     let timing = prop_oneof![
@@ -137,13 +139,71 @@ fn a_late_verdict_has_no_effect() {
 }
 
 #[test]
+fn a_question_whose_peer_has_left_or_waited_too_long_is_withdrawn_once() {
+    for leaves in [true, false] {
+        let rulings = vec![(Ruling::Welcome, Timing::Never)];
+        let mut sim = Sim::new(1, open_realm(), Duration::ZERO, scripted(rulings, ANYTHING));
+        let id = sim.bare(Wire::Messages);
+        sim.send(id, hello(Some("realm1"), true));
+        sim.settle(BOUND, |_, _, _| ());
+        let peer = sim.peer(id).expect("attached");
+        assert_eq!((sim.router.stats().undecided, sim.router.stats().withdrawn_decisions), (1, 0));
+        let outputs = sim.with_router(|router, now| {
+            if leaves {
+                router.connection_lost(now, peer);
+            } else {
+                router.handle_timeout(now.after(Limits::default().auth_timeout));
+            }
+            core::iter::from_fn(|| router.poll_output()).collect::<Vec<_>>()
+        });
+        let withdrawn = outputs.iter().filter(|output| matches!(output, Output::Withdrawn(_))).count();
+        assert_eq!((withdrawn, sim.router.stats().withdrawn_decisions), (1, 1), "{outputs:?}");
+    }
+}
+
+#[test]
+fn a_hello_that_names_too_much_is_refused_before_anybody_is_asked() {
+    let limits = Limits { max_authid_length: 16, max_authmethods: 2, ..Limits::default() };
+    let (fits, long) = ("a".repeat(16), "a".repeat(17));
+    let details =
+        |member: &str, value: &str| format!(r#"[1,"realm1",{{"roles":{{"caller":{{}}}},"{member}":{value}}}]"#);
+    let text = |text: &str| format!("\"{text}\"");
+    for (hello, wrong) in [
+        (details("authid", &text(&fits)), None),
+        (details("authid", &text(&long)), Some("authid of HELLO has 17 bytes: limit max_authid_length (16) exceeded")),
+        (details("authrole", &text(&long)), Some("authrole of HELLO")),
+        (details("authmethods", &format!("[\"a\",\"{fits}\"]")), None),
+        (details("authmethods", &format!("[\"a\",\"{long}\"]")), Some("an authentication method of HELLO")),
+        (details("authmethods", r#"["a","b","c"]"#), Some("limit max_authmethods (2)")),
+        (details("x", "1").replace("realm1", &long), Some("realm of HELLO")),
+    ] {
+        let config = RouterConfig { limits, ..open_realm() };
+        let mut router = Router::new(config, Instant::ZERO, BEGINNING, Box::new(Pcg::new(1)));
+        let peer = router.open(Instant::ZERO, LinkInfo::default()).expect("room");
+        router.receive(Instant::ZERO, peer, message(&hello));
+        let outputs: Vec<_> = core::iter::from_fn(|| router.poll_output()).collect();
+        assert_eq!(router.stats().hellos_too_long, u64::from(wrong.is_some()), "{hello}");
+        match (&outputs[..], wrong) {
+            ([Output::Authenticate(_)], None) => {}
+            ([Output::Send { message: Message::Abort(abort), .. }, Output::Close { .. }], Some(part)) => {
+                assert_eq!(abort.reason, error::INVALID_ARGUMENT);
+                let told = abort.details.get("message");
+                let told = told.as_ref().and_then(Value::as_str).expect("a message");
+                assert!(told.contains(part), "{told}");
+            }
+            other => panic!("{hello}: {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn one_challenge_is_good_for_one_answer() {
     let rulings = vec![(Ruling::Ticket, Timing::Now)];
     let mut sim = Sim::new(1, open_realm(), Duration::ZERO, scripted(rulings, ANYTHING));
     let id = sim.bare(Wire::Messages);
     sim.send(id, hello(Some("realm1"), true));
     for ticket in ["wrong", "secret"] {
-        sim.send(id, Authenticate { signature: ticket.to_owned(), extra: Dict::new() });
+        sim.send(id, Authenticate { signature: ticket.to_owned(), extra: Default::default() });
     }
     assert_aborted(&end_of(&mut sim, id), &error::NOT_AUTHORIZED);
     assert_eq!(sim.router.stats().joined, 0);
@@ -183,7 +243,7 @@ fn a_transport_serves_one_session_after_another() {
         sim.send(id, hello(Some("realm1"), true));
         sim.settle(BOUND, |_, _, told| view.told(told));
         assert!(view.joined);
-        sim.send(id, Goodbye { details: Dict::new(), reason: close::NORMAL });
+        sim.send(id, Goodbye { details: Default::default(), reason: close::NORMAL });
         sim.settle(BOUND, |_, _, told| view.told(told));
         assert!(!view.joined && sim.is_connected(id));
     }
@@ -236,6 +296,35 @@ fn shutting_down_says_goodbye_to_everybody() {
     assert_nothing_left(&sim);
 }
 
+/// Clients of JavaScript come back from a transport that ends, and from no GOODBYE and no ABORT.
+#[test]
+fn shutting_down_in_silence_closes_sessions_and_cuts_off_who_has_not_joined() {
+    let config = RouterConfig { farewell: Farewell::Silent, ..open_realm() };
+    let mut sim = Sim::new(1, config, Duration::from_millis(1), everybody(ANYTHING));
+    let joined: Vec<_> = Wire::ALL.map(|wire| sim.client(ClientConfig::anonymous(REALM), wire)).into();
+    sim.settle(BOUND, |_, _, _| ());
+    let cuttable = sim.bare_on(Wire::Messages, LinkInfo { cuttable: true, ..LinkInfo::default() });
+    let other = sim.bare(Wire::Messages);
+    sim.with_router(|router, now| router.shut_down(now));
+    let mut aborted = Vec::new();
+    sim.run(BOUND, |_, id, told| match told {
+        Told::Message(Message::Abort(abort)) => aborted.push((id, abort.reason)),
+        Told::Message(message) => panic!("{message:?}"),
+        Told::Event(ClientEvent::Left { .. } | ClientEvent::Aborted { .. }) => panic!("{told:?}"),
+        _ => {}
+    });
+    // The end of some transports cannot be told from their loss: an ABORT is all that there is.
+    assert_eq!(aborted, [(other, close::SYSTEM_SHUTDOWN)]);
+    let unavailable =
+        CloseReason::Unavailable { reason: close::SYSTEM_SHUTDOWN, message: "the router shuts down".to_owned() };
+    for (id, reason) in &sim.closed {
+        let expected = if *id == cuttable { &unavailable } else { &CloseReason::Shutdown };
+        assert_eq!(reason, expected);
+    }
+    assert_eq!(sim.closed.len(), joined.len() + 2);
+    assert_nothing_left(&sim);
+}
+
 #[test]
 fn a_killed_session_can_do_nothing_more() {
     let mut sim = Sim::new(1, open_realm(), Duration::ZERO, everybody(ANYTHING));
@@ -280,7 +369,7 @@ fn bytes_that_are_no_message_are_ignored_after_the_routers_goodbye() {
     let (session, peer) = (welcome.session, sim.peer(id).expect("attached"));
     sim.with_router(|router, now| router.kill(now, session, close::KILLED, "enough"));
     sim.with_router(|router, now| router.receive_invalid(now, peer, DecodeError::NotAMessage));
-    sim.send(id, Goodbye { details: Dict::new(), reason: close::GOODBYE_AND_OUT });
+    sim.send(id, Goodbye { details: Default::default(), reason: close::GOODBYE_AND_OUT });
     assert!(matches!(&end_of(&mut sim, id)[..], [Message::Goodbye(_)]), "nothing follows GOODBYE");
     assert_eq!(sim.closed, [(id, CloseReason::Goodbye)]);
 }

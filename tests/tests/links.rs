@@ -194,7 +194,8 @@ proptest! {
     }
 }
 
-const NAN: fn() -> Payload = || Payload::from_args([Value::from(f64::NAN)]);
+/// What JSON would read as binary.
+const RESERVED: fn() -> Payload = || Payload::from_args([Value::from("\0x")]);
 
 fn procedure() -> Uri {
     Uri::from("com.example.x")
@@ -210,7 +211,7 @@ fn a_call_that_the_callee_can_not_read_fails() {
     sim.act(callee, |client, now| client.register(now, procedure(), RegisterOptions::default())).expect("joined");
     sim.events();
     let call = |client: &mut wampd_core::client::Client, now| {
-        client.call(now, procedure(), CallOptions::default(), NAN()).expect("joined")
+        client.call(now, procedure(), CallOptions::default(), RESERVED()).expect("joined")
     };
     let request = sim.act(caller, call);
     match &sim.events()[..] {
@@ -241,9 +242,9 @@ fn a_result_that_the_caller_can_not_read_is_an_error() {
         let own = Uri::from("com.example.error");
         sim.act(callee, |client, _| {
             if fails {
-                client.yield_error(*invocation, own.clone(), NAN())
+                client.yield_error(*invocation, own.clone(), RESERVED())
             } else {
-                client.yield_result(*invocation, YieldOptions { progress, ..YieldOptions::default() }, NAN())
+                client.yield_result(*invocation, YieldOptions { progress, ..YieldOptions::default() }, RESERVED())
             }
         })
         .expect("open");
@@ -268,7 +269,7 @@ fn an_event_reaches_those_who_can_read_it() {
         sim.act(id, |client, now| client.subscribe(now, procedure(), SubscribeOptions::default())).expect("joined");
     }
     sim.events();
-    sim.act(publisher, |client, now| client.publish(now, procedure(), PublishOptions::default(), NAN()))
+    sim.act(publisher, |client, now| client.publish(now, procedure(), PublishOptions::default(), RESERVED()))
         .expect("joined");
     match &sim.events()[..] {
         [(id, ClientEvent::Event { .. })] => assert_eq!(*id, able),

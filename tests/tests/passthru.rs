@@ -200,7 +200,8 @@ fn passthru_mode_without_announcement_breaks_the_protocol() {
         (
             |request, pass_thru, payload| {
                 let (request_type, error) = (RequestType::Invocation, Uri::from("com.error"));
-                Error { request_type, request, pass_thru: Some(pass_thru), error, payload }.into()
+                Error { request_type, request, pass_thru: Some(pass_thru), details: Default::default(), error, payload }
+                    .into()
             },
             "callee",
         ),

@@ -2,7 +2,7 @@
 
 use wampd_core::client::ClientEvent;
 use wampd_core::message::{Audience, PassThru, Payload, PublishOptions, SubscribeOptions};
-use wampd_core::router::{Limits, RouterConfig};
+use wampd_core::router::{Limits, Permissions, RoleConfig, RouterConfig};
 use wampd_core::uri::MatchPolicy::{Exact, Prefix, Wildcard};
 use wampd_core::uri::{MatchPolicy, Uri, close};
 use wampd_core::value::Value;
@@ -223,6 +223,61 @@ fn the_oldest_topic_makes_room() {
     assert_eq!(late(&mut sim, "com.", Prefix), [2, 3, 4]);
     let stats = sim.router.stats();
     assert_eq!((stats.retained_events, stats.retained_evicted, stats.retained_refused), (3, 1, 0));
+}
+
+/// What late subscribers get after `few` have retained one event each, and then `many` so many each, turn by turn.
+fn after_a_flood(
+    limits: Limits,
+    few: &[(&str, &'static str)],
+    many: &[(&str, &'static str)],
+    each: u64,
+) -> (Sim, usize, usize) {
+    let mut config = RouterConfig { limits, ..open_realm() };
+    config.realms[0].roles.push(RoleConfig::new("backend", Permissions::all()));
+    let mut sim = world(config);
+    let few: Vec<_> = few.iter().map(|(name, role)| join(&mut sim, name, role)).collect();
+    for (n, id) in few.iter().enumerate() {
+        publish(&mut sim, *id, &format!("com.few.{n}"), retain(), 1);
+    }
+    let many: Vec<_> = many.iter().map(|(name, role)| join(&mut sim, name, role)).collect();
+    for n in 0..each {
+        for (who, id) in many.iter().enumerate() {
+            publish(&mut sim, *id, &format!("com.many.{who}.{n}"), retain(), n);
+        }
+    }
+    let [few, many] = ["com.few.", "com.many."].map(|topic| late(&mut sim, topic, Prefix).len());
+    (sim, few, many)
+}
+
+#[test]
+fn one_publisher_drops_only_what_it_retained_itself() {
+    let limits = Limits { max_retained_per_publisher: 5, ..Limits::default() };
+    let (sim, few, many) = after_a_flood(limits, &[("ann", ANYTHING), ("bob", ANYTHING)], &[("eve", ANYTHING)], 20);
+    assert_eq!((few, many), (2, 5));
+    let stats = sim.router.stats();
+    assert_eq!((stats.retained_events, stats.retained_evicted, stats.retained_over_share), (7, 15, 15));
+    let limits = Limits { max_retained_bytes_per_publisher: 2_000, ..Limits::default() };
+    let (_, few, many) = after_a_flood(limits, &[("ann", ANYTHING)], &[("eve", ANYTHING)], 20);
+    assert!(few == 1 && (3..8).contains(&many), "{many}");
+}
+
+#[test]
+fn many_publishers_of_a_role_drop_nothing_of_another_role() {
+    let limits = Limits { max_retained_per_role: 6, ..Limits::default() };
+    let many = ["eve", "mallory", "trudy"].map(|name| (name, ANYTHING));
+    let (sim, few, many) = after_a_flood(limits, &[("ann", "backend"), ("bob", ANYTHING)], &many, 4);
+    assert_eq!((few, many), (2, 5), "of the role it is who has most that makes room");
+    assert_eq!(sim.router.stats().retained_over_share, 7);
+}
+
+#[test]
+fn when_the_realm_is_full_who_has_most_makes_room() {
+    let limits = Limits { max_retained_events: 10, ..Limits::default() };
+    let few = [("ann", "backend"), ("bob", ANYTHING), ("paul", "backend")];
+    let (sim, few, many) = after_a_flood(limits, &few, &[("eve", ANYTHING), ("mallory", ANYTHING)], 50);
+    assert_eq!((few, many), (3, 7));
+    let stats = sim.router.stats();
+    assert_eq!((stats.retained_events, stats.retained_evicted, stats.retained_over_share), (10, 93, 0));
 }
 
 #[test]

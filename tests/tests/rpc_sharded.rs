@@ -35,6 +35,18 @@ fn owners(sim: &mut Sim, caller: EndId) -> BTreeMap<String, EndId> {
 }
 
 #[test]
+fn a_partitioned_call_needs_a_key() {
+    let (mut sim, [caller, callee]) = Sim::joined(1, [WIRE; 2]);
+    register_with(&mut sim, callee, "x", shard("a", None));
+    let partitioned =
+        |rkey: Option<&str>| CallOptions { rkey: rkey.map(str::to_owned), partition: true, ..CallOptions::default() };
+    let call = call_with(&mut sim, caller, "x", partitioned(None), 0);
+    assert_eq!(outcome(&mut sim, caller, call), Err(error::INVALID_ARGUMENT));
+    call_with(&mut sim, caller, "x", partitioned(Some("k")), 0);
+    assert_eq!(invocation(&mut sim).0, callee);
+}
+
+#[test]
 fn a_key_stays_with_its_shard() {
     let (mut sim, [caller, a, b, c, d]) = Sim::joined(1, [WIRE; 5]);
     for (callee, nkey) in [(a, "a"), (b, "b"), (c, "c")] {

@@ -16,7 +16,7 @@ use wampd_core::{
     },
     uri::{Uri, error},
 };
-use wampd_mio::{Context, Endpoint, Host, HttpAction, ListenerConfig, ListenerId, PeerAddress, Server, ServerConfig};
+use wampd_mio::{Context, Endpoint, Host, HttpAction, HttpPeer, ListenerConfig, Server, ServerConfig};
 use wampd_wire::{HttpRequest, ServerOptions, UpgradeOptions};
 
 struct Program {
@@ -62,7 +62,7 @@ impl Host for Program {
         deny(error::NO_MATCHING_AUTH_METHOD, "none of these methods is served")
     }
 
-    fn http(&mut self, _: ListenerId, _: &PeerAddress, _: &HttpRequest) -> HttpAction {
+    fn http(&mut self, _: &HttpRequest, _: &HttpPeer) -> HttpAction {
         HttpAction::websocket(Arc::clone(&self.upgrade), 0)
     }
 }
@@ -92,6 +92,7 @@ pub(crate) fn serve(arguments: &[String]) -> Result<(), Box<dyn std::error::Erro
         tls: None,
         transport: Arc::new(ServerOptions::default()),
         tag: 0,
+        waits: false,
     };
     let server = Server::bind(ServerConfig {
         router: RouterConfig { realms: vec![RealmConfig::new(realm.clone(), vec![role])], ..RouterConfig::default() },

@@ -13,7 +13,8 @@ use wampd_wire::{Connection, Encoding, Framing, HttpRequest, ServerOptions};
 
 use crate::{
     config::{ListenerId, PeerAddress},
-    host::{CloseCause, ConnectionId},
+    host::{CloseCause, ConnectionId, GiveUpCause, Observation},
+    memory::Charge,
     out_queue::OutQueue,
     stream::Stream,
 };
@@ -27,18 +28,29 @@ pub(crate) struct Conn {
     /// The router's end, from the opening handshake to the router's close.
     pub(crate) peer: Option<PeerKey>,
     pub(crate) session: Option<SessionId>,
+    /// There is, or was, a session.
+    pub(crate) joined: bool,
+    /// What it is counted with.
+    pub(crate) charge: Charge,
+    /// Bytes that the router keeps of the opening handshake and of messages, until a session is joined.
+    pub(crate) kept: usize,
+    pub(crate) body: Body,
+    /// When a message was last received.
+    pub(crate) last_message: Instant,
     pub(crate) listener: ListenerId,
     pub(crate) address: PeerAddress,
     pub(crate) stage: Stage,
     /// Why it is being closed.
     pub(crate) cause: Option<CloseCause>,
     pub(crate) congestion: Congestion,
-    /// A message found the queue over its limit, and was left out: the peer is to be given up.
-    pub(crate) overrun: bool,
+    /// While it does not keep up with what is sent to it.
+    pub(crate) behind: Option<Box<Behind>>,
     /// What the timers know: see [`Timers::arm`](crate::timers::Timers::arm).
     pub(crate) armed: Option<Instant>,
     /// The socket takes nothing; it must before this.
     pub(crate) stalled: Option<Instant>,
+    /// The path of an HTTP request that waits for its response.
+    pub(crate) requested: Option<Box<str>>,
     /// The socket may have something to read.
     pub(crate) readable: bool,
     /// The peer has said its last: it has closed its side or the WebSocket, and all that it sent was read.
@@ -47,10 +59,35 @@ pub(crate) struct Conn {
     pub(crate) read_closed: bool,
     /// The socket may take something.
     pub(crate) writable: bool,
+    /// The TLS handshake goes on when it has its turn.
+    pub(crate) handshake_waits: bool,
+    /// The TLS handshake has its turn.
+    pub(crate) may_handshake: bool,
+    /// Units of work that it has caused beyond its share of the rounds so far.
+    pub(crate) debt: u64,
     /// In the run queue.
     pub(crate) queued: bool,
     /// In the list of those to flush.
     pub(crate) dirty: bool,
+}
+
+/// The body of an HTTP response that waits to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    None,
+    /// This long, and also held elsewhere.
+    Shared(usize),
+    /// This long, and held for this response alone.
+    Own(usize),
+}
+
+/// A connection that does not keep up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Behind {
+    /// Since when.
+    pub(crate) since: Instant,
+    /// How many messages were left out meanwhile.
+    pub(crate) left_out: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,18 +117,27 @@ impl Conn {
             out: OutQueue::default(),
             peer: None,
             session: None,
+            joined: false,
+            charge: Charge::default(),
+            kept: 0,
+            body: Body::None,
+            last_message: now,
             listener,
             address,
             stage: Stage::Live,
             cause: None,
             congestion: Congestion::Clear,
-            overrun: false,
+            behind: None,
             armed: None,
             stalled: None,
+            requested: None,
             readable: false,
             silenced: false,
             read_closed: false,
             writable: true,
+            handshake_waits: false,
+            may_handshake: false,
+            debt: 0,
             queued: false,
             dirty: false,
         }
@@ -114,14 +160,25 @@ impl Conn {
     /// How full the queue is, of `max` bytes. Between the marks it is as full as it was.
     pub(crate) const fn level(&self, max: usize) -> Congestion {
         let len = self.out.len();
-        if self.overrun {
-            Congestion::Hard
-        } else if len > max / 4 * 3 {
+        if len > max / 4 * 3 {
             Congestion::Soft
         } else if len < max / 2 {
             Congestion::Clear
         } else {
             self.congestion
+        }
+    }
+
+    /// What is told when it is given up, having as much as `limit` bytes to wait for it.
+    pub(crate) fn given_up(&self, now: Instant, limit: usize, cause: GiveUpCause) -> Observation<'static> {
+        Observation::GivenUp {
+            connection: self.id,
+            session: self.session,
+            cause,
+            waiting: self.out.len(),
+            limit,
+            behind: self.behind.as_ref().map(|behind| now.since(behind.since)),
+            left_out: self.behind.as_ref().map_or(0, |behind| behind.left_out),
         }
     }
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use wampd_core::{
     client::{ClientEvent, ClientOutput},
+    codec::{DecodeError, Format, Problem},
     message::{Message, Welcome},
-    router::{CloseReason, LinkInfo, Output, PeerKey, Recipients, Undeliverable},
+    router::{CloseReason, Congestion, DecisionId, LinkInfo, Output, PeerKey, Recipients, Undeliverable, Violation},
     value::{Dict, Value},
 };
 use wampd_wire::{CloseCode, MessageTooLong};
 
 use crate::{
+    connection::Behind,
     frames::Audience,
-    host::{CloseCause, Context, Holder, Host, LeaveCause, Observation, Verdict},
+    host::{CloseCause, Context, GiveUpCause, Holder, Host, LeaveCause, Observation, Verdict},
     locals::LocalId,
     reactor::{Owner, Server},
 };
@@ -27,18 +29,17 @@ impl Server {
         loop {
             while let Some(output) = self.router.poll_output() {
                 self.perform(output, host);
+                self.tell_congestion(host);
             }
             if let Some((id, verdict)) = self.verdicts.pop_front() {
+                self.settled(id, host);
                 // An answer that came too late has no effect, which is what it should have.
                 let _ = match verdict {
                     Verdict::Auth(verdict) => self.router.decide_auth(self.now, id, verdict),
                     Verdict::Action(verdict) => self.router.decide_action(self.now, id, verdict),
                 };
-            } else if let Some(token) = self.congested.pop() {
-                if let Some((peer, level)) = self.conns.get(token).and_then(|conn| Some((conn.peer?, conn.congestion)))
-                {
-                    self.router.set_congestion(self.now, peer, level);
-                }
+            } else if !self.congested.is_empty() {
+                self.tell_congestion(host);
             } else if let Some((token, id, error)) = self.lost.pop() {
                 if self.conns.get(token).is_some_and(|conn| conn.id == id) {
                     self.detach(token, host);
@@ -50,35 +51,59 @@ impl Server {
         }
     }
 
+    /// Tells the router of queues that have filled or emptied. That is done after each output, so that what can wait in the router
+    /// does.
+    fn tell_congestion<H: Host + ?Sized>(&mut self, host: &mut H) {
+        while let Some(token) = self.congested.pop() {
+            let limit = self.max_pending(token);
+            let Some(conn) = self.conns.get_mut(token) else { continue };
+            let Some(peer) = conn.peer else { continue };
+            let (connection, session) = (conn.id, conn.session);
+            if conn.congestion == Congestion::Clear {
+                if let Some(Behind { since, left_out }) = conn.behind.take().map(|behind| *behind) {
+                    let lasted = self.now.since(since);
+                    host.observe(&Observation::CaughtUp { connection, session, lasted, left_out });
+                }
+            } else if conn.behind.is_none() {
+                conn.behind = Some(Box::new(Behind { since: self.now, left_out: 0 }));
+                let waiting = conn.out.len();
+                host.observe(&Observation::FallsBehind { connection, session, waiting, limit });
+            }
+            let level = conn.congestion;
+            self.router.set_congestion(self.now, peer, level);
+        }
+    }
+
     fn perform<H: Host + ?Sized>(&mut self, output: Output, host: &mut H) {
         match output {
             Output::Send { to: Recipients::One(peer), message } => {
                 self.note(peer, &message, host);
                 self.frames.begin();
-                if let Err(why) = self.send(peer, &message, Audience::One, host) {
+                if let Err(why) = self.send(peer, &message, Audience::One) {
+                    self.tell_undeliverable(peer, &message, &why, host);
                     self.router.undeliverable(self.now, peer, message, &why);
                 }
             }
             Output::Send { to: Recipients::Many(peers), message } => {
                 self.frames.begin();
+                let mut told = false;
                 for &peer in &peers {
-                    if let Err(why) = self.send(peer, &message, Audience::Many, host) {
+                    if let Err(why) = self.send(peer, &message, Audience::Many) {
+                        if !told {
+                            told = self.tell_undeliverable(peer, &message, &why, host);
+                        }
                         self.router.undeliverable(self.now, peer, message.clone(), &why);
                     }
                 }
             }
             Output::Authenticate(request) => {
-                let (handle, now) = (&self.handle, self.now);
-                let mut cx = Context { now, locals: &mut self.locals, verdicts: &mut self.verdicts, handle };
-                if let Some(verdict) = host.authenticate(&request, &mut cx) {
-                    let _ = self.router.decide_auth(now, request.id, verdict);
+                if let Some(verdict) = host.authenticate(&request, &mut self.context()) {
+                    let _ = self.router.decide_auth(self.now, request.id, verdict);
                 }
             }
             Output::Authorize(request) => {
-                let (handle, now) = (&self.handle, self.now);
-                let mut cx = Context { now, locals: &mut self.locals, verdicts: &mut self.verdicts, handle };
-                if let Some(verdict) = host.authorize(&request, &mut cx) {
-                    let _ = self.router.decide_action(now, request.id, verdict);
+                if let Some(verdict) = host.authorize(&request, &mut self.context()) {
+                    let _ = self.router.decide_action(self.now, request.id, verdict);
                 }
             }
             Output::Close { peer, reason } => self.close_peer(peer, reason, host),
@@ -87,9 +112,24 @@ impl Server {
                 Some(Owner::Local(id)) => self.locals.wake(id),
                 None => {}
             },
+            Output::Withdrawn(id) => self.settled(id, host),
+            Output::ProcedureRegistered { realm, procedure } => {
+                host.procedure_registered(&realm, &procedure, &mut self.context());
+            }
             // The core's outputs are closed only to other crates.
             other => debug_assert!(false, "unknown output {other:?}"),
         }
+    }
+
+    /// What the host can do while it is called.
+    const fn context(&mut self) -> Context<'_> {
+        let Self { now, locals, verdicts, handle, router, .. } = self;
+        Context { now: *now, locals, verdicts, handle, router }
+    }
+
+    /// Tells the host that a question is over.
+    fn settled<H: Host + ?Sized>(&mut self, id: DecisionId, host: &mut H) {
+        host.settled(id, &mut self.context());
     }
 
     fn owner(&self, peer: PeerKey) -> Option<Owner> {
@@ -106,22 +146,30 @@ impl Server {
         self.owners[peer.index()] = Some((peer, owner));
     }
 
-    fn send<H: Host + ?Sized>(
+    /// Tells the host of a message that could not be written for this receiver, or, if too much waits for it, counts it:
+    /// the host is told how many there were once that is over. Whether the host was told.
+    #[cold]
+    fn tell_undeliverable<H: Host + ?Sized>(
         &mut self,
         peer: PeerKey,
         message: &Message,
-        audience: Audience,
+        why: &Undeliverable,
         host: &mut H,
-    ) -> Result<(), Undeliverable> {
+    ) -> bool {
+        let Some(Owner::Connection(token)) = self.owner(peer) else { return false };
+        let Some(conn) = self.conns.get_mut(token) else { return false };
+        if matches!(why, Undeliverable::Congested { .. }) {
+            conn.behind.iter_mut().for_each(|behind| behind.left_out += 1);
+            return false;
+        }
+        let (connection, uri) = (conn.id, self.router.uri_of(peer, message));
+        host.observe(&Observation::Undeliverable { connection, message: message.name(), uri, why });
+        true
+    }
+
+    fn send(&mut self, peer: PeerKey, message: &Message, audience: Audience) -> Result<(), Undeliverable> {
         match self.owner(peer) {
-            Some(Owner::Connection(token)) => {
-                let sent = self.send_to_connection(token, message, audience);
-                if let (Err(why), Some(conn)) = (&sent, self.conns.get(token)) {
-                    let (connection, message) = (conn.id, message.name());
-                    host.observe(&Observation::Undeliverable { connection, message, why });
-                }
-                sent
-            }
+            Some(Owner::Connection(token)) => self.send_to_connection(token, message, audience),
             Some(Owner::Local(id)) => {
                 self.locals.receive(id, message.clone());
                 Ok(())
@@ -131,21 +179,22 @@ impl Server {
     }
 
     fn send_to_connection(&mut self, token: usize, message: &Message, audience: Audience) -> Result<(), Undeliverable> {
+        let max = self.max_pending(token);
         let Some(conn) = self.conns.get_mut(token) else { return Ok(()) };
         // What the router sends to a peer that is closing its transport has nowhere to go.
         let Some(encoding) = conn.wire.encoding().filter(|_| conn.wire.is_open()) else { return Ok(()) };
+        let waiting = conn.out.len();
+        if waiting > room_for_others(max) && (message.may_be_left_out() || waiting > max) {
+            let limit = if message.may_be_left_out() { room_for_others(max) } else { max };
+            return Err(Undeliverable::Congested { waiting, limit });
+        }
         let frame = self.frames.make(message, encoding, audience)?;
         let too_large = |error: MessageTooLong| Undeliverable::TooLarge { size: error.len, limit: error.limit };
         conn.wire.admits(frame.len()).map_err(too_large)?;
-        if conn.out.len() > self.limits.max_pending {
-            conn.overrun = true;
-            self.check_level(token);
-            return Ok(());
-        }
         frame.push(&mut conn.out, &mut self.pool);
         self.stats.frames_queued += 1;
         self.stats.peak_pending = self.stats.peak_pending.max(conn.out.len());
-        let flush_now = conn.out.len() > FLUSH_FROM.min(self.limits.max_pending / 2);
+        let flush_now = conn.out.len() > FLUSH_FROM.min(max / 2);
         self.mark_dirty(token);
         if flush_now {
             self.flush_one(token);
@@ -163,6 +212,10 @@ impl Server {
                 Some(conn) => {
                     if matches!(message, Message::Welcome(_)) {
                         self.opening.remove(&conn.id);
+                        conn.joined = true;
+                        conn.kept = 0;
+                        conn.wire.limit_messages(None);
+                        conn.stream.joined();
                     }
                     (Holder::Connection(conn.id), &mut conn.session)
                 }
@@ -180,7 +233,8 @@ impl Server {
                 return host.observe(&joined(holder, welcome));
             }
             Message::Abort(abort) => {
-                let text = abort.details.get("message").and_then(Value::as_str).unwrap_or_default();
+                let text = abort.details.get("message");
+                let text = text.as_ref().and_then(Value::as_str).unwrap_or_default();
                 host.observe(&Observation::Aborted { holder, reason: &abort.reason, message: text });
                 LeaveCause::Aborted
             }
@@ -195,10 +249,18 @@ impl Server {
     fn close_peer<H: Host + ?Sized>(&mut self, peer: PeerKey, reason: CloseReason, host: &mut H) {
         let Some(owner) = self.owner(peer) else { return };
         self.owners[peer.index()] = None;
-        let cause = if reason == CloseReason::AbortedByPeer { LeaveCause::Aborted } else { LeaveCause::Lost };
+        let cause = match reason {
+            CloseReason::AbortedByPeer => LeaveCause::Aborted,
+            CloseReason::Shutdown => LeaveCause::ShutDown,
+            _ => LeaveCause::Lost,
+        };
         match owner {
             Owner::Connection(token) => {
+                let limit = self.max_pending(token);
                 let Some(conn) = self.conns.get_mut(token) else { return };
+                if reason == CloseReason::SlowConsumer {
+                    host.observe(&conn.given_up(self.now, limit, GiveUpCause::NoRoom));
+                }
                 conn.peer = None;
                 if let Some(session) = conn.session.take() {
                     let holder = Holder::Connection(conn.id);
@@ -207,6 +269,10 @@ impl Server {
                 if reason == CloseReason::SlowConsumer {
                     // It would not read a farewell either.
                     return self.remove(token, CloseCause::Router(reason), host);
+                }
+                if matches!(reason, CloseReason::Overload | CloseReason::Unavailable { .. }) {
+                    // Without a closing handshake: to the peer its connection is lost, and worth another try.
+                    return self.finish(token, CloseCause::Router(reason));
                 }
                 let (code, text) = farewell(&reason);
                 self.close(token, code, text, CloseCause::Router(reason));
@@ -268,9 +334,7 @@ impl Server {
     }
 
     fn local_event<H: Host + ?Sized>(&mut self, id: LocalId, event: ClientEvent, host: &mut H) {
-        let (handle, now) = (&self.handle, self.now);
-        let mut cx = Context { now, locals: &mut self.locals, verdicts: &mut self.verdicts, handle };
-        host.local_event(id, event, &mut cx);
+        host.local_event(id, event, &mut self.context());
     }
 
     /// The link to an in-process peer ends from its side.
@@ -285,6 +349,11 @@ impl Server {
         }
         self.router.connection_lost(self.now, key);
     }
+}
+
+/// How much of `max` bytes may wait when the event or call of another peer comes: the rest is for the answers to the peer itself.
+const fn room_for_others(max: usize) -> usize {
+    max - max / 8
 }
 
 fn joined(holder: Holder, welcome: &Welcome) -> Observation<'_> {
@@ -308,11 +377,16 @@ fn joined(holder: Holder, welcome: &Welcome) -> Observation<'_> {
 const fn farewell(reason: &CloseReason) -> (CloseCode, &'static str) {
     match reason {
         CloseReason::Goodbye | CloseReason::AbortedByPeer | CloseReason::Refused(_) => (CloseCode::NORMAL, ""),
+        // Text that is not UTF-8 is a matter of WebSocket too (RFC 6455, section 8.1).
+        CloseReason::Violation(Violation::Undecodable(DecodeError::Malformed {
+            format: Format::Json,
+            problem: Problem::InvalidUtf8,
+            ..
+        })) => (CloseCode::INVALID_DATA, "text is not UTF-8"),
         CloseReason::Violation(_) => (CloseCode::PROTOCOL_ERROR, "WAMP protocol violation"),
         CloseReason::SlowConsumer => (CloseCode::POLICY_VIOLATION, "slow consumer"),
         CloseReason::Timeout => (CloseCode::POLICY_VIOLATION, "timeout"),
         CloseReason::Shutdown => (CloseCode::GOING_AWAY, "the router shuts down"),
-        CloseReason::Overload => (CloseCode::TRY_AGAIN_LATER, "too many connections"),
         _ => (CloseCode::NORMAL, ""),
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use wampd_core::{codec::encode_parts, message::Message, router::Undeliverable};
+use wampd_core::{codec::encode_parts_within, message::Message, router::Undeliverable};
 use wampd_wire::Encoding;
 
 use crate::out_queue::{ChunkPool, OutQueue, SHARE_FROM};
@@ -23,8 +23,10 @@ pub(crate) enum Audience {
 }
 
 /// The frames of the message that is being sent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Frames {
+    /// See [`ServerLimits::max_transcoded`](crate::ServerLimits::max_transcoded).
+    max_len: usize,
     /// Heads and short frames, one after the other.
     scratch: Vec<u8>,
     /// What was made of the message for many receivers, one for each encoding.
@@ -97,6 +99,10 @@ impl Frames {
     /// A first guess at the length of a message, whose frame header is then in its place at once.
     const GUESS: usize = 126;
 
+    pub(crate) fn new(max_len: usize) -> Self {
+        Self { max_len, scratch: Vec::new(), made: Default::default(), shared: false }
+    }
+
     /// Begins with the next message.
     pub(crate) fn begin(&mut self) {
         if self.scratch.capacity() > MAX_SCRATCH {
@@ -118,7 +124,7 @@ impl Frames {
     ) -> Result<Frame<'a>, Undeliverable> {
         if let (Audience::Many, Some(made)) = (audience, self.made.get_mut(encoding.index())) {
             self.shared = true;
-            return match made.get_or_insert_with(|| make_shared(&mut self.scratch, message, encoding)) {
+            return match made.get_or_insert_with(|| make_shared(&mut self.scratch, self.max_len, message, encoding)) {
                 Ok(Made::Short(range)) => {
                     Ok(Frame::Parts { head: &self.scratch[range.clone()], rest: Rest::default() })
                 }
@@ -131,14 +137,19 @@ impl Frames {
             };
         }
         let start = self.scratch.len();
-        let rest = make_head(&mut self.scratch, message, encoding)?;
+        let rest = make_head(&mut self.scratch, self.max_len, message, encoding)?;
         Ok(Frame::Parts { head: &self.scratch[start..], rest })
     }
 }
 
-fn make_shared(scratch: &mut Vec<u8>, message: &Message, encoding: Encoding) -> Result<Made, Undeliverable> {
+fn make_shared(
+    scratch: &mut Vec<u8>,
+    max_len: usize,
+    message: &Message,
+    encoding: Encoding,
+) -> Result<Made, Undeliverable> {
     let start = scratch.len();
-    let rest = make_head(scratch, message, encoding)?;
+    let rest = make_head(scratch, max_len, message, encoding)?;
     let len = scratch.len() - start + rest.len();
     if len < SHARE_FROM {
         rest.append(scratch);
@@ -155,9 +166,14 @@ fn make_shared(scratch: &mut Vec<u8>, message: &Message, encoding: Encoding) -> 
 }
 
 /// Appends the head of a frame to `scratch`.
-fn make_head<'m>(scratch: &mut Vec<u8>, message: &'m Message, encoding: Encoding) -> Result<Rest<'m>, Undeliverable> {
+fn make_head<'m>(
+    scratch: &mut Vec<u8>,
+    max_len: usize,
+    message: &'m Message,
+    encoding: Encoding,
+) -> Result<Rest<'m>, Undeliverable> {
     let frame = encoding.begin(scratch, Frames::GUESS);
-    let rest = match encode_parts(message, encoding.format, scratch) {
+    let rest = match encode_parts_within(message, encoding.format, max_len, scratch) {
         Ok(rest) => rest,
         Err(error) => {
             frame.abandon(scratch);

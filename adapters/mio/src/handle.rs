@@ -12,7 +12,7 @@ use wampd_core::{
     uri::Uri,
 };
 
-use crate::host::Verdict;
+use crate::host::{ConnectionId, Response, Verdict};
 
 /// A server's ear for other threads. Clones are cheap; all of them reach the same server.
 ///
@@ -26,7 +26,9 @@ pub struct ServerHandle {
 /// What another thread wants.
 pub(crate) enum Command {
     Decide(DecisionId, Box<Verdict>),
+    Respond(ConnectionId, Box<Response>),
     Kill(SessionId, Uri, &'static str),
+    Listen,
     ShutDown,
     Stop,
 }
@@ -49,9 +51,20 @@ impl ServerHandle {
         self.send(Command::Decide(id, Verdict::Action(verdict).into()));
     }
 
+    /// Answers an HTTP request that [`Host::http`](crate::Host::http) left for [later](crate::HttpAction::Later). The
+    /// answer to a connection that is gone, or to one that has been answered, has no effect.
+    pub fn respond(&self, connection: ConnectionId, response: Response) {
+        self.send(Command::Respond(connection, response.into()));
+    }
+
     /// Ends a session: GOODBYE with this reason and message. One that is gone is not missed.
     pub fn kill(&self, session: SessionId, reason: Uri, message: &'static str) {
         self.send(Command::Kill(session, reason, message));
+    }
+
+    /// Has the listeners listen that were told to wait ([`ListenerConfig::waits`](crate::ListenerConfig::waits)).
+    pub fn listen(&self) {
+        self.send(Command::Listen);
     }
 
     /// Shuts the server down in good order: no new connections, GOODBYE to every session, then the end, at the latest after

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use wampd_core::{
     client::ClientEvent,
     id::SessionId,
-    router::{ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, CloseReason, DecisionId},
+    router::{ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, CloseReason, DecisionId, Router},
     time::Instant,
     uri::Uri,
     value::Dict,
 };
-use wampd_wire::{Encoding, HttpRequest, TransportError, UpgradeOptions};
+use wampd_wire::{ContentLength, Encoding, HttpRequest, TransportError, UpgradeOptions};
 
 use crate::{
     config::{Endpoint, ListenerId, PeerAddress},
@@ -35,9 +35,18 @@ pub trait Host {
         Some(ActionVerdict::Deny { cache: None })
     }
 
+    /// A question that [`authenticate`](Self::authenticate) or [`authorize`](Self::authorize) left open is over: it is
+    /// answered, or its peer is gone, its time up, or its request canceled. Work on it should stop. Called once for each question, and for each answer that came too late.
+    fn settled(&mut self, id: DecisionId, cx: &mut Context<'_>) {
+        let _ = (id, cx);
+    }
+
     /// Answers an HTTP request. By default there is nothing at any path.
-    fn http(&mut self, listener: ListenerId, peer: &PeerAddress, request: &HttpRequest) -> HttpAction {
-        let _ = (listener, peer, request);
+    ///
+    /// An answer that takes time, such as one that reads a file, is made on another thread: see [`HttpAction::Later`].
+    /// A connection has one request at most.
+    fn http(&mut self, request: &HttpRequest, from: &HttpPeer) -> HttpAction {
+        let _ = (request, from);
         HttpAction::Respond(Response::text(404, "there is nothing here\n"))
     }
 
@@ -46,10 +55,27 @@ pub trait Host {
         let _ = (local, event, cx);
     }
 
+    /// A procedure has a callee that [`Context::await_procedure`] was asked about.
+    fn procedure_registered(&mut self, realm: &Uri, procedure: &Uri, cx: &mut Context<'_>) {
+        let _ = (realm, procedure, cx);
+    }
+
     /// A fact, for logs.
     fn observe(&mut self, fact: &Observation<'_>) {
         let _ = fact;
     }
+}
+
+/// Where an HTTP request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HttpPeer {
+    /// The connection: names the request for [`ServerHandle::respond`].
+    pub connection: ConnectionId,
+    /// Where it was accepted.
+    pub listener: ListenerId,
+    /// Where it comes from.
+    pub address: PeerAddress,
 }
 
 /// What a [`Host`] can do while it is called.
@@ -59,6 +85,7 @@ pub struct Context<'a> {
     pub(crate) locals: &'a mut Locals,
     pub(crate) verdicts: &'a mut VecDeque<(DecisionId, Verdict)>,
     pub(crate) handle: &'a ServerHandle,
+    pub(crate) router: &'a mut Router,
 }
 
 impl Context<'_> {
@@ -80,6 +107,12 @@ impl Context<'_> {
     /// Answers an [`ActionRequest`] that was left open. An answer that comes too late has no effect.
     pub fn decide_action(&mut self, id: DecisionId, verdict: ActionVerdict) {
         self.verdicts.push_back((id, Verdict::Action(verdict)));
+    }
+
+    /// Whether a procedure of a realm has a callee. If not, [`Host::procedure_registered`] is called once, as soon as it
+    /// has: see [`Router::await_procedure`].
+    pub fn await_procedure(&mut self, realm: &Uri, procedure: &Uri) -> bool {
+        self.router.await_procedure(realm, procedure)
     }
 
     /// For other threads: may be cloned and sent.
@@ -118,6 +151,10 @@ pub enum HttpAction {
     },
     /// A plain response, after which the connection is closed.
     Respond(Response),
+    /// The response comes later, by [`ServerHandle::respond`]. A connection that ends before, or that is not answered
+    /// within the [`open_timeout`](wampd_wire::ServerOptions::open_timeout) of its listener, is told to the host as any
+    /// other is, by [`Observation::Closed`]: work on the response should stop then.
+    Later,
 }
 
 /// An HTTP response.
@@ -131,13 +168,21 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body; for a HEAD request only its length is sent.
     pub body: Bytes,
+    /// What `Content-Length` of the response to a HEAD request says, where the body is not made for it.
+    pub length: ContentLength,
 }
 
 impl Response {
     /// A short text for people.
     pub fn text(status: u16, body: impl Into<String>) -> Self {
         let content_type = "text/plain; charset=utf-8".to_owned();
-        Self { status, content_type, headers: Vec::new(), body: Bytes::from(body.into()) }
+        Self { content_type, ..Self::new(status, body.into()) }
+    }
+
+    /// A response of bytes without a type and further headers.
+    pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        let content_type = "application/octet-stream".to_owned();
+        Self { status, content_type, headers: Vec::new(), body: body.into(), length: ContentLength::OfBody }
     }
 }
 
@@ -173,6 +218,13 @@ pub enum Observation<'a> {
         /// For how long.
         pause: Duration,
     },
+    /// A listener listens that was told to wait ([`ListenerConfig::waits`](crate::ListenerConfig::waits)).
+    Listening {
+        /// Which.
+        listener: ListenerId,
+        /// Its address.
+        endpoint: &'a Endpoint,
+    },
     /// A listener is closed: the server shuts down.
     ListenerClosed {
         /// Which.
@@ -196,6 +248,16 @@ pub enum Observation<'a> {
         /// From where.
         peer: PeerAddress,
     },
+    /// A connection was closed at once because of a limit of its address, see
+    /// [`ServerLimits::per_address`](crate::ServerLimits::per_address).
+    TooManyFromAddress {
+        /// Where.
+        listener: ListenerId,
+        /// From where.
+        peer: PeerAddress,
+        /// The key of the limit under `wampd.limits`, e.g. `per_address.connections`.
+        limit: &'static str,
+    },
     /// The transport's opening handshake is over: WAMP begins.
     Opened {
         /// The connection.
@@ -209,8 +271,8 @@ pub enum Observation<'a> {
     Responded {
         /// The connection.
         connection: ConnectionId,
-        /// The request.
-        request: &'a HttpRequest,
+        /// The path of the request.
+        path: &'a str,
         /// The status of the response.
         status: u16,
     },
@@ -251,14 +313,57 @@ pub enum Observation<'a> {
         /// How it ended.
         cause: LeaveCause<'a>,
     },
-    /// A message could not be written for a receiver.
+    /// A message could not be written for a receiver. For an event, only the first such receiver is reported;
+    /// [`RouterStats::undeliverable`](wampd_core::router::RouterStats::undeliverable) counts them all.
     Undeliverable {
         /// The receiver.
         connection: ConnectionId,
         /// The kind of message, e.g. `EVENT`.
         message: &'static str,
+        /// The topic of an EVENT or the procedure of an INVOCATION; that of the subscription or registration where the
+        /// message does not name it.
+        uri: Option<&'a wampd_core::uri::Uri>,
         /// Why.
         why: &'a wampd_core::router::Undeliverable,
+    },
+    /// So much waits to be written to a connection that it is not read from, and given no more calls, until less does.
+    FallsBehind {
+        /// Which.
+        connection: ConnectionId,
+        /// Its session, if it has one.
+        session: Option<SessionId>,
+        /// Bytes that wait.
+        waiting: usize,
+        /// How many may: [`ServerLimits::max_pending`](crate::ServerLimits::max_pending).
+        limit: usize,
+    },
+    /// A connection that had fallen behind has caught up.
+    CaughtUp {
+        /// Which.
+        connection: ConnectionId,
+        /// Its session, if it has one.
+        session: Option<SessionId>,
+        /// How long it was behind.
+        lasted: Duration,
+        /// Events, calls and the like left out meanwhile since there was no room for them.
+        left_out: u64,
+    },
+    /// A connection is about to be closed because it does not read: the last resort.
+    GivenUp {
+        /// Which.
+        connection: ConnectionId,
+        /// Its session, if it has one.
+        session: Option<SessionId>,
+        /// What ended it.
+        cause: GiveUpCause,
+        /// Bytes that wait.
+        waiting: usize,
+        /// How many may: [`ServerLimits::max_pending`](crate::ServerLimits::max_pending).
+        limit: usize,
+        /// How long it has been behind, if it was.
+        behind: Option<Duration>,
+        /// Events, calls and the like left out meanwhile since there was no room for them.
+        left_out: u64,
     },
     /// A connection is gone.
     Closed {
@@ -271,6 +376,16 @@ pub enum Observation<'a> {
     ShuttingDown,
 }
 
+/// Why a connection that does not read is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GiveUpCause {
+    /// There was no room for a message that could not be left out.
+    NoRoom,
+    /// Its socket took nothing for [`ServerLimits::write_timeout`](crate::ServerLimits::write_timeout).
+    WriteTimeout,
+}
+
 /// How a session ended.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -281,6 +396,9 @@ pub enum LeaveCause<'a> {
     Aborted,
     /// The transport ended before the session did.
     Lost,
+    /// The server shuts down, and closed the transport without GOODBYE
+    /// ([`Farewell::Silent`](wampd_core::router::Farewell::Silent)).
+    ShutDown,
 }
 
 /// Why a connection ended.
@@ -299,6 +417,12 @@ pub enum CloseCause {
     Responded,
     /// It waited longest of too many connections without a session.
     Overload,
+    /// It was the first to connect of those without a session that held memory, and all together held more than
+    /// [`ServerLimits::max_memory_before_join`](crate::ServerLimits::max_memory_before_join).
+    MemoryBeforeJoin,
+    /// Its message was unfinished for longest, and all receive buffers together were larger than
+    /// [`ServerLimits::max_receive_memory`](crate::ServerLimits::max_receive_memory).
+    ReceiveMemory,
     /// The router refused it.
     Refused(wampd_core::router::Overloaded),
     /// The server shut down before the connection was done with.
@@ -306,6 +430,12 @@ pub enum CloseCause {
 }
 
 impl CloseCause {
+    /// Whether the router did not let the peer in now, and might later, and has not told it so
+    /// ([`Farewell::Silent`](wampd_core::router::Farewell::Silent)).
+    pub const fn is_refused_for_now(&self) -> bool {
+        matches!(self, Self::Router(CloseReason::Unavailable { .. }))
+    }
+
     /// Whether TLS failed since one side does not take the certificate of the other, or misses one.
     pub fn is_certificate_refused(&self) -> bool {
         use rustls::{AlertDescription as Alert, Error};
@@ -331,6 +461,9 @@ impl CloseCause {
 impl fmt::Display for CloseCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Router(CloseReason::Unavailable { reason, message }) => {
+                write!(f, "the peer was not let in for now: {reason}: {message}")
+            }
             Self::Router(CloseReason::Goodbye) => f.write_str("the session was closed"),
             Self::Router(CloseReason::AbortedByPeer) => f.write_str("the peer sent ABORT"),
             Self::Router(CloseReason::Refused(reason)) => write!(f, "the peer was not let in: {reason}"),
@@ -346,6 +479,12 @@ impl fmt::Display for CloseCause {
             Self::Transport(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
             Self::Responded => f.write_str("the HTTP request was answered"),
+            Self::MemoryBeforeJoin => f.write_str(
+                "limit max_memory_before_join reached, and this one was the first to connect of those that held memory",
+            ),
+            Self::ReceiveMemory => {
+                f.write_str("limit max_receive_memory reached, and the message of this one was unfinished for longest")
+            }
             Self::Refused(why) => why.fmt(f),
         }
     }

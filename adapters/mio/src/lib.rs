@@ -10,25 +10,36 @@
 
 #![forbid(unsafe_code)]
 
+mod accept;
+mod addresses;
 pub mod client;
 mod clock;
+mod close;
 mod config;
 mod connection;
 mod drive;
 mod frames;
 mod handle;
+mod handshakes;
 mod host;
 mod listener;
 mod locals;
+mod memory;
 mod out_queue;
 mod reactor;
 mod read;
+mod stats;
 mod stream;
 mod timers;
 pub mod tls;
+mod write;
 
-pub use config::{Endpoint, ListenerConfig, ListenerId, PeerAddress, ServerConfig, ServerLimits};
+pub use config::{AddressLimits, Endpoint, ListenerConfig, ListenerId, PeerAddress, ServerConfig, ServerLimits};
 pub use handle::ServerHandle;
-pub use host::{CloseCause, ConnectionId, Context, Holder, Host, HttpAction, LeaveCause, Observation, Response};
+pub use host::{
+    CloseCause, ConnectionId, Context, GiveUpCause, Holder, Host, HttpAction, HttpPeer, LeaveCause, Observation,
+    Response,
+};
 pub use locals::{LocalId, LocalPeer, Locals};
-pub use reactor::{BindError, Server, ServerStats};
+pub use reactor::{BindError, Server};
+pub use stats::ServerStats;

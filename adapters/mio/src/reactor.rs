@@ -7,25 +7,28 @@ use std::{
     time::Duration,
 };
 
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 use wampd_core::{
     router::{DecisionId, PeerKey, Router, RouterStats},
     time::Instant,
 };
-use wampd_wire::{CloseCode, ReadBuffer};
+use wampd_wire::ReadBuffer;
 
 use crate::{
+    addresses::Addresses,
     clock::{Clock, SystemRng},
-    config::{Endpoint, ListenerId, PeerAddress, ServerConfig, ServerLimits},
+    config::{Endpoint, ListenerId, ServerConfig, ServerLimits},
     connection::{Conn, Stage},
     frames::Frames,
     handle::{Command, ServerHandle},
-    host::{CloseCause, ConnectionId, Host, LeaveCause, Observation, Verdict},
-    listener::{Accepted, Listener},
+    handshakes::Handshakes,
+    host::{CloseCause, ConnectionId, GiveUpCause, Host, Observation, Verdict},
+    listener::Listener,
     locals::{LocalId, Locals},
-    out_queue::{ChunkPool, Flushed},
-    stream::{Parting, Stream},
+    memory::Memory,
+    out_queue::ChunkPool,
+    stats::ServerStats,
     timers::Timers,
 };
 
@@ -33,9 +36,6 @@ const WAKER: Token = Token(usize::MAX);
 
 /// Tokens from here on are listeners, below it connections.
 const FIRST_LISTENER: usize = usize::MAX / 2;
-
-/// Connections accepted per turn and listener.
-const ACCEPTS_PER_TURN: usize = 64;
 
 /// Steps of in-process peers per turn.
 const LOCAL_STEPS_PER_TURN: usize = 4096;
@@ -50,6 +50,12 @@ const ROUNDS_PER_TURN: usize = 16;
 /// Messages read in a turn in which in-process peers had more to do than [`LOCAL_STEPS_PER_TURN`]: few enough for them to catch up,
 /// yet some, for they must not starve the sockets.
 const MESSAGES_BESIDE_BUSY_LOCALS: u64 = 512;
+
+/// Deadlines of connections looked at in a turn, however much the router has worked in it.
+const TIMEOUTS_PER_TURN: usize = 64;
+
+/// Connections written to at the end of a turn: each is a system call or more.
+pub(crate) const FLUSHES_PER_TURN: usize = 1024;
 
 /// The size of the read buffer that all connections share.
 const READ_BUFFER: usize = 64 << 10;
@@ -82,7 +88,7 @@ pub struct Server {
     pub(crate) limits: ServerLimits,
     pub(crate) handle: ServerHandle,
     commands: mpsc::Receiver<Command>,
-    listeners: Vec<Option<Listener>>,
+    pub(crate) listeners: Vec<Option<Listener>>,
     endpoints: Vec<Endpoint>,
 
     pub(crate) router: Router,
@@ -91,14 +97,17 @@ pub struct Server {
     pub(crate) owners: Vec<Option<(PeerKey, Owner)>>,
     pub(crate) locals: Locals,
     pub(crate) local_steps: usize,
-    next_id: u64,
+    /// Units of work of a turn, and of the router when this turn is to end.
+    slice: u64,
+    turn_until: u64,
+    pub(crate) next_id: u64,
     /// Connections without a session, the longest waiting first.
     pub(crate) opening: BTreeMap<ConnectionId, usize>,
 
     /// Connections to be read from.
     run_queue: VecDeque<usize>,
-    /// Connections to be flushed in this turn.
-    dirty: Vec<usize>,
+    /// Connections to be flushed, the longest waiting first.
+    pub(crate) dirty: VecDeque<usize>,
     pub(crate) timers: Timers,
     /// Answers that the router has not been given yet.
     pub(crate) verdicts: VecDeque<(DecisionId, Verdict)>,
@@ -112,6 +121,9 @@ pub struct Server {
     /// What the transports reply, before it is queued.
     pub(crate) replies: Vec<u8>,
     pub(crate) frames: Frames,
+    pub(crate) memory: Memory,
+    pub(crate) addresses: Addresses,
+    pub(crate) handshakes: Handshakes,
     pub(crate) stats: ServerStats,
     /// When a shutdown must be over.
     ending: Option<Instant>,
@@ -123,35 +135,6 @@ pub struct Server {
 pub(crate) enum Owner {
     Connection(usize),
     Local(LocalId),
-}
-
-/// Counters of a server beyond those of its router, and how much it holds now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ServerStats {
-    /// Connections now.
-    pub connections: usize,
-    /// Connections now without a session.
-    pub opening: usize,
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Connections closed because of [`ServerLimits::max_connections`].
-    pub refused: u64,
-    /// Connections without a session dropped to make room: for [`ServerLimits::max_opening`],
-    /// [`ServerLimits::max_connections`], or for want of file descriptors.
-    pub opening_dropped: u64,
-    /// Times that accepting was paused because the system had no resources.
-    pub accept_pauses: u64,
-    /// Connections closed because of [`ServerLimits::write_timeout`].
-    pub write_timeouts: u64,
-    /// The most bytes that ever waited for one connection, see [`ServerLimits::max_pending`].
-    pub peak_pending: usize,
-    /// Frames written into queues, each once per receiver.
-    pub frames_queued: u64,
-    /// WAMP messages received.
-    pub messages_received: u64,
-    /// Bytes received.
-    pub bytes_received: u64,
 }
 
 /// Why a server could not be bound.
@@ -190,7 +173,7 @@ impl Server {
         let (handle, commands) = ServerHandle::new(waker);
         let mut listeners: Vec<Option<Listener>> = Vec::new();
         for (number, listener) in config.listeners.into_iter().enumerate() {
-            match Listener::bind(listener, poll.registry(), Token(FIRST_LISTENER + number)) {
+            match Listener::bind(listener, &config.limits, poll.registry(), Token(FIRST_LISTENER + number)) {
                 Ok(listener) => listeners.push(Some(listener)),
                 Err(error) => {
                     listeners.into_iter().flatten().for_each(|listener| listener.close(poll.registry()));
@@ -201,6 +184,7 @@ impl Server {
         let endpoints = listeners.iter().flatten().map(|listener| listener.endpoint.clone()).collect();
         let clock = Clock::new();
         let now = clock.now();
+        let slice = config.router.limits.work_slice;
         let router = Router::new(config.router, now, Clock::wall(), Box::new(SystemRng::new()));
         let mut locals = Locals::default();
         locals.set_now(now);
@@ -219,10 +203,12 @@ impl Server {
             owners: Vec::new(),
             locals,
             local_steps: LOCAL_STEPS_PER_TURN,
+            slice,
+            turn_until: slice,
             next_id: 0,
             opening: BTreeMap::new(),
             run_queue: VecDeque::new(),
-            dirty: Vec::new(),
+            dirty: VecDeque::new(),
             timers: Timers::default(),
             verdicts: VecDeque::new(),
             congested: Vec::new(),
@@ -230,7 +216,10 @@ impl Server {
             read_buffer: ReadBuffer::new(READ_BUFFER),
             pool: ChunkPool::default(),
             replies: Vec::new(),
-            frames: Frames::default(),
+            frames: Frames::new(config.limits.max_transcoded),
+            memory: Memory::default(),
+            addresses: Addresses::default(),
+            handshakes: Handshakes::default(),
             stats: ServerStats::default(),
             ending: None,
             stopped: false,
@@ -259,13 +248,19 @@ impl Server {
 
     /// Counters of the sockets.
     pub fn stats(&self) -> ServerStats {
-        ServerStats { connections: self.conns.len(), opening: self.opening.len(), ..self.stats }
+        ServerStats {
+            connections: self.conns.len(),
+            opening: self.opening.len(),
+            memory_before_join: self.memory.before_join,
+            receive_memory: self.memory.receiving,
+            ..self.stats
+        }
     }
 
     /// Serves until [`ServerHandle::shut_down`] or [`ServerHandle::stop`], and what follows, is done.
     ///
     /// # Errors
-    /// The system's poll failed; that is not recoverable.
+    /// The system's poll failed, or a listener that was told to wait could not listen; that is not recoverable.
     pub fn run<H: Host + ?Sized>(mut self, host: &mut H) -> io::Result<()> {
         while self.turn(host, None)? {}
         Ok(())
@@ -275,18 +270,24 @@ impl Server {
     /// server is shut down.
     ///
     /// # Errors
-    /// The system's poll failed; that is not recoverable.
+    /// The system's poll failed, or a listener that was told to wait could not listen; that is not recoverable.
     pub fn turn<H: Host + ?Sized>(&mut self, host: &mut H, timeout: Option<Duration>) -> io::Result<bool> {
         if !self.stopped {
             self.wait(timeout)?;
             self.take_events();
             self.local_steps = LOCAL_STEPS_PER_TURN;
-            self.take_commands(host);
+            self.take_commands(host)?;
             self.drive(host);
+            // What in-process peers do is bounded by their steps; it is not taken off the others' turn.
+            self.turn_until = self.router.work().saturating_add(self.slice);
             self.accept(host);
+            self.handshakes.begin_turn(self.limits.max_tls_handshakes_per_turn);
+            self.resume_handshakes();
             self.serve(host);
+            self.stats.tls_handshakes_deferred += u64::from(!self.handshakes.is_empty());
             self.handle_timeouts(host);
             self.flush(host);
+            self.relieve(host);
             self.finish_ending(host);
         }
         Ok(!self.stopped)
@@ -312,7 +313,18 @@ impl Server {
 
     fn is_busy(&self) -> bool {
         let acceptable = |listener: &Listener| listener.ready && listener.paused_until.is_none();
-        !self.run_queue.is_empty() || self.locals.has_work() || self.listeners.iter().flatten().any(acceptable)
+        let unread = !self.run_queue.is_empty() || !self.handshakes.is_empty() || self.locals.has_work();
+        unread || !self.dirty.is_empty() || self.listeners.iter().flatten().any(acceptable)
+    }
+
+    /// Whether the router has worked as much in this turn as it may.
+    fn turn_is_over(&self) -> bool {
+        self.router.work() >= self.turn_until
+    }
+
+    /// Units of work that a connection may cause in a round. One that has caused more sits out rounds for it.
+    pub(crate) const fn share(&self) -> u64 {
+        self.slice / ROUNDS_PER_TURN as u64
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -347,24 +359,42 @@ impl Server {
                 conn.writable = true;
                 if conn.has_output() && !conn.dirty {
                     conn.dirty = true;
-                    self.dirty.push(token);
+                    self.dirty.push_back(token);
                 }
             }
         }
     }
 
-    fn take_commands<H: Host + ?Sized>(&mut self, host: &mut H) {
+    fn take_commands<H: Host + ?Sized>(&mut self, host: &mut H) -> io::Result<()> {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Decide(id, verdict) => self.verdicts.push_back((id, *verdict)),
+                Command::Respond(connection, response) => self.respond_later(connection, *response, host),
                 Command::Kill(session, reason, message) => {
                     self.router.kill(self.now, session, reason, message);
                     self.drive(host);
                 }
+                Command::Listen => self.listen(host)?,
                 Command::ShutDown => self.shut_down(host),
                 Command::Stop => self.ending = Some(self.now),
             }
         }
+        Ok(())
+    }
+
+    /// Has the listeners listen that were told to wait.
+    fn listen<H: Host + ?Sized>(&mut self, host: &mut H) -> io::Result<()> {
+        for (number, slot) in self.listeners.iter_mut().enumerate() {
+            let (Some(listener), Some(endpoint)) = (slot, self.endpoints.get(number)) else { continue };
+            match listener.listen(self.poll.registry(), Token(FIRST_LISTENER + number)) {
+                Ok(true) => host.observe(&Observation::Listening { listener: ListenerId(number), endpoint }),
+                Ok(false) => {}
+                Err(error) => {
+                    return Err(io::Error::new(error.kind(), format!("cannot listen on {endpoint}: {error}")));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn shut_down<H: Host + ?Sized>(&mut self, host: &mut H) {
@@ -409,86 +439,6 @@ impl Server {
         self.stopped = true;
     }
 
-    // ---- accepting ----
-
-    fn accept<H: Host + ?Sized>(&mut self, host: &mut H) {
-        for number in 0..self.listeners.len() {
-            for _ in 0..ACCEPTS_PER_TURN {
-                let Some(listener) = &mut self.listeners[number] else { break };
-                if listener.paused_until.is_some_and(|until| until <= self.now) {
-                    listener.paused_until = None;
-                }
-                if !listener.ready || listener.paused_until.is_some() {
-                    break;
-                }
-                match listener.accept() {
-                    Accepted::Nothing => listener.ready = false,
-                    Accepted::Connection(stream, address) => self.accepted(number, stream, address, host),
-                    Accepted::Exhausted(error) => self.exhausted(number, &error, host),
-                }
-            }
-        }
-    }
-
-    /// The system is out of file descriptors or memory. The listener stays ready: no further event would come for it.
-    fn exhausted<H: Host + ?Sized>(&mut self, number: usize, error: &io::Error, host: &mut H) {
-        // Room is made at the cost of those that have no session, so that they cannot keep others out.
-        if self.drop_longest_opening(host) {
-            return;
-        }
-        let pause = self.limits.accept_pause;
-        self.stats.accept_pauses += 1;
-        if let Some(listener) = &mut self.listeners[number] {
-            listener.paused_until = Some(self.now.after(pause));
-        }
-        host.observe(&Observation::AcceptPaused { listener: ListenerId(number), error, pause });
-    }
-
-    fn accepted<H: Host + ?Sized>(&mut self, number: usize, stream: Stream, peer: PeerAddress, host: &mut H) {
-        let Some(options) = self.listeners[number].as_ref().map(|listener| listener.transport.clone()) else { return };
-        let listener = ListenerId(number);
-        if self.opening.len() >= self.limits.max_opening || self.conns.len() >= self.limits.max_connections {
-            self.drop_longest_opening(host);
-        }
-        if self.conns.len() >= self.limits.max_connections {
-            self.stats.refused += 1;
-            host.observe(&Observation::TooManyConnections { listener, peer });
-            return;
-        }
-        self.next_id += 1;
-        let id = ConnectionId(self.next_id);
-        let slot = self.conns.vacant_entry();
-        let token = slot.key();
-        let mut conn = Conn::new(id, stream, listener, peer, options, self.now);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut conn.stream, Token(token), interest) {
-            return self.exhausted(number, &error, host);
-        }
-        if let Some(deadline) = conn.next_deadline() {
-            self.timers.arm(token, &mut conn.armed, deadline);
-        }
-        slot.insert(conn);
-        self.opening.insert(id, token);
-        self.stats.accepted += 1;
-        host.observe(&Observation::Accepted { connection: id, listener, peer });
-    }
-
-    /// Makes room for a new connection, if one has no session.
-    fn drop_longest_opening<H: Host + ?Sized>(&mut self, host: &mut H) -> bool {
-        let Some((_, &token)) = self.opening.first_key_value() else { return false };
-        self.stats.opening_dropped += 1;
-        self.detach(token, host);
-        self.remove(token, CloseCause::Overload, host);
-        self.drive(host);
-        true
-    }
-
-    pub(crate) fn listener_tag(&self, ListenerId(number): ListenerId) -> u64 {
-        self.listeners.get(number).and_then(Option::as_ref).map_or(0, |listener| listener.tag)
-    }
-
-    // ---- reading ----
-
     pub(crate) fn enqueue(&mut self, token: usize) {
         if let Some(conn) = self.conns.get_mut(token).filter(|conn| !conn.queued) {
             conn.queued = true;
@@ -509,16 +459,37 @@ impl Server {
                 if self.locals.has_work() && read >= MESSAGES_BESIDE_BUSY_LOCALS {
                     return;
                 }
-                let Some(token) = self.run_queue.pop_front() else { return };
-                if let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.queued) {
-                    conn.queued = false;
-                    self.read(token, host);
+                if self.turn_is_over() {
+                    self.stats.turns_cut += 1;
+                    return;
                 }
+                let Some(token) = self.run_queue.pop_front() else { return };
+                self.serve_one(token, host);
             }
             let (messages, bytes) = (self.stats.messages_received - messages, self.stats.bytes_received - bytes);
+            self.resume_handshakes();
             if self.run_queue.is_empty() || messages >= MESSAGES_PER_TURN || bytes >= BYTES_PER_TURN {
                 return;
             }
+        }
+    }
+
+    /// Reads from a connection, unless it has still to make up for work of the rounds before.
+    fn serve_one<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
+        let share = self.share();
+        let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.queued) else { return };
+        if let Some(debt) = conn.debt.checked_sub(share) {
+            conn.debt = debt;
+            return self.run_queue.push_back(token);
+        }
+        conn.queued = false;
+        let (id, before) = (conn.id, self.router.work());
+        self.read(token, host);
+        self.account(token);
+        self.relieve(host);
+        let used = self.router.work() - before;
+        if let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.id == id) {
+            conn.debt = (conn.debt + used).saturating_sub(share);
         }
     }
 
@@ -531,7 +502,11 @@ impl Server {
             self.locals.handle_timeout(self.now);
             self.drive(host);
         }
-        while let Some(token) = self.timers.pop_due(self.now) {
+        for handled in 0.. {
+            if handled >= TIMEOUTS_PER_TURN && self.turn_is_over() {
+                return;
+            }
+            let Some(token) = self.timers.pop_due(self.now) else { return };
             if let Some(conn) = self.conns.get_mut(token) {
                 conn.armed = None;
                 self.handle_timeout(token, host);
@@ -541,11 +516,13 @@ impl Server {
 
     fn handle_timeout<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
         let now = self.now;
+        self.ask_socket(token, host);
         let Some(conn) = self.conns.get_mut(token) else { return };
         let cause = match conn.stage {
             Stage::Flushing(deadline) | Stage::Lingering(deadline) if deadline <= now => Some(None),
             _ if conn.stalled.is_some_and(|deadline| deadline <= now) => {
                 self.stats.write_timeouts += 1;
+                host.observe(&conn.given_up(now, self.limits.max_pending, GiveUpCause::WriteTimeout));
                 Some(Some(CloseCause::Io(io::ErrorKind::TimedOut.into())))
             }
             Stage::Live => {
@@ -580,154 +557,5 @@ impl Server {
         if let Some(deadline) = conn.next_deadline() {
             self.timers.arm(token, &mut conn.armed, deadline);
         }
-    }
-
-    // ---- writing ----
-
-    /// Queues what a transport has replied.
-    pub(crate) fn queue_replies(&mut self, token: usize) {
-        if self.replies.is_empty() {
-            return;
-        }
-        if let Some(conn) = self.conns.get_mut(token) {
-            conn.out.push_scratch(&mut self.replies, &mut self.pool);
-            self.mark_dirty(token);
-        }
-        self.replies.clear();
-    }
-
-    pub(crate) fn mark_dirty(&mut self, token: usize) {
-        if let Some(conn) = self.conns.get_mut(token).filter(|conn| !conn.dirty) {
-            conn.dirty = true;
-            self.dirty.push(token);
-        }
-    }
-
-    fn flush<H: Host + ?Sized>(&mut self, host: &mut H) {
-        // Lost connections may make the router send to others: until nothing is left to be flushed.
-        while let Some(token) = self.dirty.pop() {
-            if let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.dirty) {
-                conn.dirty = false;
-                self.flush_one(token);
-                self.after_flush(token, host);
-            }
-            if self.dirty.is_empty() {
-                self.drive(host);
-            }
-        }
-    }
-
-    /// Writes as much as the socket takes, and notes what follows from it for [`drive`](Self::drive).
-    pub(crate) fn flush_one(&mut self, token: usize) {
-        let Some(conn) = self.conns.get_mut(token) else { return };
-        if conn.writable && conn.has_output() {
-            let flushed = if conn.silenced && matches!(conn.stage, Stage::Flushing(_)) {
-                conn.out.flush(&mut Parting(&mut conn.stream), &mut self.pool)
-            } else {
-                conn.out.flush(&mut conn.stream, &mut self.pool)
-            };
-            match flushed {
-                Ok(Flushed::All) => conn.stalled = None,
-                Ok(Flushed::Blocked { progress }) => {
-                    conn.writable = false;
-                    if let (Stage::Flushing(deadline), true) = (&mut conn.stage, progress) {
-                        *deadline = self.now.after(self.limits.linger_timeout);
-                    }
-                    if progress || conn.stalled.is_none() {
-                        let deadline = self.now.after(self.limits.write_timeout);
-                        conn.stalled = Some(deadline);
-                        self.timers.arm(token, &mut conn.armed, deadline);
-                    }
-                }
-                Err(error) => {
-                    // What cannot be written does not wait.
-                    conn.out.clear(&mut self.pool);
-                    conn.stalled = None;
-                    conn.writable = false;
-                    self.lost.push((token, conn.id, error));
-                    return;
-                }
-            }
-        }
-        self.check_level(token);
-    }
-
-    /// Notes whether the queue has crossed a water mark.
-    pub(crate) fn check_level(&mut self, token: usize) {
-        let Some(conn) = self.conns.get_mut(token) else { return };
-        let level = conn.level(self.limits.max_pending);
-        if level != conn.congestion && conn.peer.is_some() {
-            conn.congestion = level;
-            self.congested.push(token);
-        }
-    }
-
-    fn after_flush<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
-        let Some(conn) = self.conns.get_mut(token) else { return };
-        if !matches!(conn.stage, Stage::Flushing(_)) || conn.has_output() {
-            return;
-        }
-        if conn.silenced {
-            return self.remove(token, CloseCause::Peer, host);
-        }
-        if conn.stream.shut_down_writing().is_err() {
-            return self.remove(token, CloseCause::Peer, host);
-        }
-        conn.stage = Stage::Lingering(self.now.after(self.limits.linger_timeout));
-        conn.readable = true;
-        self.enqueue(token);
-    }
-
-    // ---- closing ----
-
-    /// Begins to close the transport from our side.
-    pub(crate) fn close(&mut self, token: usize, code: CloseCode, reason: &str, cause: CloseCause) {
-        let Some(conn) = self.conns.get_mut(token) else { return };
-        conn.wire.close(self.now, code, reason, &mut self.replies);
-        if conn.wire.is_closed() {
-            self.queue_replies(token);
-            return self.finish(token, cause);
-        }
-        conn.cause.get_or_insert(cause);
-        // What the peer sends until it answers is read and thrown away.
-        self.enqueue(token);
-        self.queue_replies(token);
-        self.rearm(token);
-    }
-
-    /// The transport is done with: what is queued is written, then the socket is closed.
-    pub(crate) fn finish(&mut self, token: usize, cause: CloseCause) {
-        let deadline = self.now.after(self.limits.linger_timeout);
-        if let Some(conn) = self.conns.get_mut(token) {
-            conn.cause.get_or_insert(cause);
-            conn.stage = Stage::Flushing(deadline);
-            self.mark_dirty(token);
-            self.rearm(token);
-        }
-    }
-
-    /// Takes a connection away from the router, which is to be driven then.
-    pub(crate) fn detach<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
-        let Some(conn) = self.conns.get_mut(token) else { return };
-        let Some(peer) = conn.peer.take() else { return };
-        let (holder, session) = (crate::Holder::Connection(conn.id), conn.session.take());
-        if let Some(owner) = self.owners.get_mut(peer.index()) {
-            *owner = None;
-        }
-        if let Some(session) = session {
-            host.observe(&Observation::Left { holder, session, cause: LeaveCause::Lost });
-        }
-        self.router.connection_lost(self.now, peer);
-    }
-
-    /// Closes the socket. The connection must be detached.
-    pub(crate) fn remove<H: Host + ?Sized>(&mut self, token: usize, cause: CloseCause, host: &mut H) {
-        let Some(mut conn) = self.conns.try_remove(token) else { return };
-        self.timers.cancel(token, &mut conn.armed);
-        self.opening.remove(&conn.id);
-        conn.out.clear(&mut self.pool);
-        // Closing the socket takes it off the poll: there is no other handle to it.
-        let cause = conn.cause.take().unwrap_or(cause);
-        host.observe(&Observation::Closed { connection: conn.id, cause: &cause });
     }
 }

@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use wampd_core::{
-    codec::{Format, decode},
+    codec::{Format, decode_mending},
+    message::{Abort, Message, Payload},
     router::{LinkInfo, Overloaded},
-    value::Dict,
+    uri::error,
+    value::{Dict, Value},
 };
-use wampd_wire::{CloseCode, Encoding, Framing, HttpRequest, HttpResponse, Incoming, RawSocketRefusal, UpgradeOptions};
+use wampd_wire::{
+    Encoding, Framing, HttpRequest, HttpResponse, Incoming, RawSocketRefusal, TransportError, UpgradeOptions,
+};
 
 use crate::{
-    connection::{Stage, transport_details},
-    host::{CloseCause, Host, HttpAction, Observation, Response},
+    connection::{Body, Conn, Stage, transport_details},
+    frames::Audience,
+    host::{CloseCause, ConnectionId, Holder, Host, HttpAction, HttpPeer, Observation, Response},
     reactor::{Owner, Server},
     stream::Found,
 };
@@ -20,6 +25,9 @@ use crate::{
 /// Messages and bytes taken from one connection before it is the next one's turn.
 const MESSAGES_PER_ROUND: usize = 64;
 const BYTES_PER_ROUND: usize = 256 << 10;
+
+/// What a header of an HTTP request takes beside its name and value, once it is a value that authenticators are told.
+const HEADER_KEPT: usize = 128;
 
 /// How a request becomes a WebSocket.
 struct Upgrade<'a> {
@@ -37,29 +45,39 @@ fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
 struct Budget {
     messages: usize,
     bytes: usize,
+    /// The work of the router when it is over.
+    until: u64,
 }
 
 impl Server {
     /// Reads a connection until nothing is left, the router wants no more, or its turn is over.
     pub(crate) fn read<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
-        let mut budget = Budget { messages: MESSAGES_PER_ROUND, bytes: BYTES_PER_ROUND };
+        let until = self.router.work().saturating_add(self.share());
+        let mut budget = Budget { messages: MESSAGES_PER_ROUND, bytes: BYTES_PER_ROUND, until };
         let mut input = BytesMut::new();
         loop {
             let Some(conn) = self.conns.get_mut(token) else { return };
             if conn.stage != Stage::Live {
                 return self.discard(token, host);
             }
-            if conn.peer.is_some_and(|peer| !self.router.wants_input(peer)) {
+            if let Some(peer) = conn.peer.filter(|peer| !self.router.wants_input(*peer)) {
+                // What is left to be read is of no use to who has gone before it was let in.
+                if conn.read_closed && self.router.is_undecided(peer) {
+                    return self.end(token, CloseCause::Peer, host);
+                }
                 conn.wire.hold(&mut input);
                 return; // until InputReady
             }
-            if budget.messages == 0 {
+            if budget.messages == 0 || self.router.work() >= budget.until {
                 conn.wire.hold(&mut input);
                 return self.enqueue(token);
             }
             match conn.wire.next(self.now, &mut input, &mut self.replies) {
                 Ok(None) => {
                     self.queue_replies(token);
+                    if self.must_write_first(token, host) {
+                        continue;
+                    }
                     if !self.fill(token, &mut input, &mut budget, host) {
                         return;
                     }
@@ -76,8 +94,47 @@ impl Server {
                     self.end(token, CloseCause::Peer, host);
                 }
                 Ok(Some(Incoming::Open(_))) => {}
-                Err(error) => self.end(token, CloseCause::Transport(error), host),
+                Err(error) => {
+                    self.abort(token, &error, host);
+                    self.end(token, CloseCause::Transport(error), host);
+                }
             }
+        }
+    }
+
+    /// Whether a peer without a session has so much to read that it is not read from before it has: a flood of pings makes
+    /// pongs without end. What has changed is known to the router then.
+    fn must_write_first<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) -> bool {
+        let max = self.limits.max_message_before_join;
+        let piles_up = |conn: &Conn| !conn.joined && conn.peer.is_some() && conn.level(max) != conn.congestion;
+        if !self.conns.get(token).is_some_and(piles_up) {
+            return false;
+        }
+        self.flush_one(token);
+        self.drive(host);
+        true
+    }
+
+    /// Queues an ABORT for a peer that broke the protocol of its transport, before what the transport says of it.
+    fn abort<H: Host + ?Sized>(&mut self, token: usize, why: &TransportError, host: &mut H) {
+        self.stats.too_long_before_join += u64::from(why.is_too_long_before_join());
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        // Nothing follows a close frame, and before the transport is open there is no message.
+        let Some(encoding) = conn.wire.encoding().filter(|_| conn.peer.is_some()) else { return };
+        let (reason, text) = if why.is_too_long_before_join() {
+            (error::PAYLOAD_SIZE_EXCEEDED, format!("{why} (limit max_message_before_join)"))
+        } else if why.is_too_long() {
+            (error::PAYLOAD_SIZE_EXCEEDED, why.to_string())
+        } else {
+            (error::PROTOCOL_VIOLATION, why.to_string())
+        };
+        let holder = Holder::Connection(conn.id);
+        host.observe(&Observation::Aborted { holder, reason: &reason, message: &text });
+        let details = Dict::from([("message".to_owned(), Value::from(text))]);
+        let message = Message::Abort(Abort { details: details.into(), reason, payload: Payload::default() });
+        self.frames.begin();
+        if let Ok(frame) = self.frames.make(&message, encoding, Audience::One) {
+            frame.push(&mut conn.out, &mut self.pool);
         }
     }
 
@@ -97,6 +154,10 @@ impl Server {
             self.enqueue(token);
             return false;
         }
+        if conn.stream.is_handshaking() && !self.may_handshake(token) {
+            return false;
+        }
+        let Some(conn) = self.conns.get_mut(token) else { return false };
         // What is left of it would keep the buffer from being used again.
         *input = BytesMut::new();
         let space = self.read_buffer.space();
@@ -120,6 +181,12 @@ impl Server {
                 conn.readable = false;
                 false
             }
+            // It may have closed its side only, and wait for the response to its request.
+            Ok(Found::End) if conn.requested.is_some() => {
+                conn.readable = false;
+                conn.silenced = true;
+                false
+            }
             Ok(Found::End) => {
                 conn.readable = false;
                 conn.silenced = true;
@@ -128,6 +195,7 @@ impl Server {
             }
             Err(error) => {
                 conn.readable = false;
+                self.stats.too_long_before_join += u64::from(conn.stream.handshake_was_too_long());
                 self.detach(token, host);
                 self.remove(token, CloseCause::Io(error), host);
                 self.drive(host);
@@ -139,6 +207,10 @@ impl Server {
     /// Reads and forgets what a connection sends that is done with, until its peer has closed its side.
     fn discard<H: Host + ?Sized>(&mut self, token: usize, host: &mut H) {
         let Some(conn) = self.conns.get_mut(token) else { return };
+        if conn.stream.is_handshaking() {
+            // Nothing was said that it could miss, and its handshake would be work for nothing.
+            return self.remove(token, CloseCause::Peer, host);
+        }
         let mut budget = BYTES_PER_ROUND;
         while conn.readable {
             match conn.stream.receive(self.read_buffer.space()) {
@@ -160,20 +232,32 @@ impl Server {
     }
 
     fn receive<H: Host + ?Sized>(&mut self, token: usize, frame: Bytes, host: &mut H) {
-        let Some(conn) = self.conns.get(token) else { return };
+        let Some(conn) = self.conns.get_mut(token) else { return };
         let (Some(peer), Some(encoding)) = (conn.peer, conn.wire.encoding()) else { return };
         self.stats.messages_received += 1;
-        match decode(encoding.format, frame, &self.limits.decode) {
+        conn.last_message = self.now;
+        let frame = if conn.joined {
+            frame
+        } else {
+            // What is kept of a handshake must not keep the whole read buffer alive. The router keeps it, and so does who
+            // is asked about the peer.
+            conn.kept = conn.kept.saturating_add(2 * frame.len());
+            Bytes::copy_from_slice(&frame)
+        };
+        let mut mended = false;
+        match decode_mending(encoding.format, frame, &self.limits.decode, &mut mended) {
             Ok(message) => self.router.receive(self.now, peer, message),
             Err(error) => self.router.receive_invalid(self.now, peer, error),
         }
+        self.stats.surrogates_replaced += u64::from(mended);
         self.drive(host);
     }
 
     fn request<H: Host + ?Sized>(&mut self, token: usize, request: &HttpRequest, host: &mut H) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         let connection = conn.id;
-        match host.http(conn.listener, &conn.address, request) {
+        let from = HttpPeer { connection, listener: conn.listener, address: conn.address };
+        match host.http(request, &from) {
             HttpAction::WebSocket { options, tag, headers, details } => {
                 let headers = borrowed(&headers);
                 self.open_websocket(
@@ -183,18 +267,32 @@ impl Server {
                     host,
                 );
             }
-            HttpAction::Respond(Response { status, content_type, headers, body }) => {
-                let headers = borrowed(&headers);
-                let response = HttpResponse { status, content_type: &content_type, headers: &headers, body: &body };
-                let with_body = conn.wire.respond_head(&response, &mut self.replies);
-                self.queue_replies(token);
-                if let Some(conn) = self.conns.get_mut(token).filter(|_| with_body) {
-                    conn.out.push_shared(body);
-                }
-                host.observe(&Observation::Responded { connection, request, status });
-                self.end(token, CloseCause::Responded, host);
-            }
+            HttpAction::Respond(response) => self.respond(token, request.path(), response, host),
+            HttpAction::Later => conn.requested = Some(request.path().into()),
         }
+    }
+
+    /// The answer to a request that was left for later; there may be nobody any more to whom it goes.
+    pub(crate) fn respond_later<H: Host + ?Sized>(&mut self, id: ConnectionId, response: Response, host: &mut H) {
+        // Whoever waits for a response has no session.
+        let Some(&token) = self.opening.get(&id) else { return };
+        let Some(path) = self.conns.get_mut(token).and_then(|conn| conn.requested.take()) else { return };
+        self.respond(token, &path, response, host);
+    }
+
+    fn respond<H: Host + ?Sized>(&mut self, token: usize, path: &str, response: Response, host: &mut H) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        let (connection, Response { status, content_type, headers, body, length }) = (conn.id, response);
+        let headers = borrowed(&headers);
+        let response = HttpResponse { status, content_type: &content_type, headers: &headers, body: &body, length };
+        let with_body = conn.wire.respond_head(&response, &mut self.replies);
+        self.queue_replies(token);
+        if let Some(conn) = self.conns.get_mut(token).filter(|_| with_body) {
+            conn.body = if body.is_unique() { Body::Own(body.len()) } else { Body::Shared(body.len()) };
+            conn.out.push_shared(body);
+        }
+        host.observe(&Observation::Responded { connection, path, status });
+        self.end(token, CloseCause::Responded, host);
     }
 
     fn open_websocket<H: Host + ?Sized>(
@@ -210,15 +308,12 @@ impl Server {
         match conn.wire.accept_websocket_with(self.now, request, options, headers, &mut self.replies) {
             Ok(encoding) => match self.attach(token, encoding, tag, Some((request, details))) {
                 Ok(transport) => self.opened(token, encoding, &transport, host),
-                Err(why) => {
-                    self.queue_replies(token);
-                    let (code, cause) = (CloseCode::TRY_AGAIN_LATER, CloseCause::Refused(why));
-                    self.close(token, code, "the router takes no more connections", cause);
-                }
+                // Cut off, not closed: what ends in good order some clients do not take up again.
+                Err(why) => self.end(token, CloseCause::Refused(why), host),
             },
             Err(error) => {
                 let status = error.status().unwrap_or(400);
-                host.observe(&Observation::Responded { connection, request, status });
+                host.observe(&Observation::Responded { connection, path: request.path(), status });
                 self.end(token, CloseCause::Transport(error.into()), host);
             }
         }
@@ -234,6 +329,7 @@ impl Server {
             Ok(transport) => {
                 // There is a handshake to accept: it was asked for just now.
                 let _ = conn.wire.accept_rawsocket(self.now, &mut self.replies);
+                conn.wire.limit_messages(Some(self.limits.max_message_before_join));
                 self.opened(token, encoding, &transport, host);
             }
             Err(why) => {
@@ -253,6 +349,9 @@ impl Server {
     ) -> Result<Arc<Dict>, Overloaded> {
         let Some(conn) = self.conns.get_mut(token) else { return Ok(Arc::default()) };
         let (request, further) = request.unzip();
+        // What is made of the request is kept until the session is over, or the handshake has failed.
+        let headers = request.into_iter().flat_map(HttpRequest::headers);
+        conn.kept = headers.map(|(name, value)| HEADER_KEPT + name.len() + value.len()).sum();
         let mut transport = transport_details(conn.address, &conn.stream, encoding, request);
         transport.extend(further.unwrap_or_default());
         let transport = Arc::new(transport);
@@ -262,9 +361,11 @@ impl Server {
             origin: conn.address.origin(),
             channel_binding: conn.stream.channel_binding(),
             privileged: None,
+            cuttable: encoding.framing != Framing::RawSocket,
         };
         let peer = self.router.open(self.now, link)?;
         conn.peer = Some(peer);
+        conn.wire.limit_messages(Some(self.limits.max_message_before_join));
         self.set_owner(peer, Owner::Connection(token));
         Ok(transport)
     }

@@ -57,6 +57,36 @@ impl Stream {
         SHORT_MEANS_DRAINED && !matches!(self, Self::Tls(_))
     }
 
+    /// Bytes of memory held beside the socket.
+    pub(crate) fn memory(&self) -> usize {
+        if let Self::Tls(stream) = self { stream.memory() } else { 0 }
+    }
+
+    /// Whether what is read now goes to the handshake of TLS.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.is_handshaking())
+    }
+
+    /// Whether TLS failed since the handshake was longer than allowed.
+    pub(crate) fn handshake_was_too_long(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.handshake_was_too_long())
+    }
+
+    /// A session was joined: more may wait inside, and in the system.
+    pub(crate) fn joined(&mut self) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Tcp(stream) => {
+                // 0 stands for the default of the system. It is of use, and nothing depends on it.
+                let _ = socket2::SockRef::from(&*stream).set_tcp_notsent_lowat(0);
+            }
+            #[cfg(not(target_os = "linux"))]
+            Self::Tcp(_) => {}
+            Self::Unix(_) => {}
+            Self::Tls(stream) => stream.joined(),
+        }
+    }
+
     /// Whether something is left of what was written before, for the socket to take.
     pub(crate) fn wants_write(&self) -> bool {
         matches!(self, Self::Tls(stream) if stream.wants_write())

@@ -20,7 +20,7 @@ use wampd_core::{
     router::{AuthRequest, AuthVerdict},
     value::Value,
 };
-use wampd_mio::{Context, Host, HttpAction, ListenerId, PeerAddress, Server};
+use wampd_mio::{Context, Host, HttpAction, HttpPeer, Server};
 use wampd_wire::{HttpRequest, Subprotocol};
 
 /// Lets everybody in.
@@ -31,7 +31,7 @@ impl Host for Open {
         Some(AuthVerdict::Welcome(anybody(request)))
     }
 
-    fn http(&mut self, _: ListenerId, _: &PeerAddress, _: &HttpRequest) -> HttpAction {
+    fn http(&mut self, _: &HttpRequest, _: &HttpPeer) -> HttpAction {
         HttpAction::websocket(Arc::default(), 0)
     }
 }

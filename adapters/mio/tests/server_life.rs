@@ -15,7 +15,7 @@ use support::{
 use wampd_core::{
     client::{ClientConfig, ClientEvent},
     message::{CallOptions, Payload, RegisterOptions, SubscribeOptions, YieldOptions},
-    router::{AuthVerdict, DecisionId, Identity},
+    router::{AuthVerdict, DecisionId, Farewell, Identity},
     time::Instant,
     uri::{Uri, close, error},
     value::Value,
@@ -49,6 +49,26 @@ fn a_shutdown_says_goodbye_to_everybody() {
     let (stats, router) = server.join();
     assert_eq!((stats.connections, router.peers, router.timeouts), (0, 0, 0));
     assert!(std::net::TcpStream::connect(address).is_err(), "the listener is closed");
+}
+
+/// What clients of JavaScript come back from: a WebSocket that is closed as going away, one that is cut before joining.
+#[test]
+fn a_silent_shutdown_ends_transports_without_a_word() {
+    let mut config = open_server();
+    config.router.farewell = Farewell::Silent;
+    let server = TestServer::start(config);
+    let mut peers: Vec<Peer> = Transport::all().map(|how| Peer::join(server.endpoint(), how)).collect();
+    let mut silent = Peer::open(server.endpoint(), Transport::JSON, ClientConfig::anonymous(REALM));
+    server.wait_until("accepted", |(server, _)| server.accepted == peers.len() as u64 + 1);
+    server.wait_until("open", |(_, router)| router.peers == peers.len() + 1);
+    server.handle.shut_down();
+    for peer in &mut peers {
+        assert_eq!(peer.event(), ClientEvent::Lost);
+    }
+    assert_eq!(silent.socket.read_to_close(), b"", "no ABORT, and no close frame");
+    drop((peers, silent));
+    let (stats, router) = server.join();
+    assert_eq!((stats.connections, router.peers, router.timeouts), (0, 0, 0));
 }
 
 #[test]
@@ -316,4 +336,18 @@ fn a_transport_is_good_for_several_sessions() {
     }
     let (_, router) = server.wait_until("three sessions", |(_, router)| router.joined == 3 && router.sessions == 0);
     assert_eq!((router.joining, router.violations), (1, 0));
+}
+
+#[test]
+fn a_listener_that_waits_refuses_connections_until_it_is_told_to_listen() {
+    let mut config = open_server();
+    config.listeners[0].waits = true;
+    let server = TestServer::start(config);
+    let Endpoint::Tcp(address) = *server.endpoint() else { panic!() };
+    let refused = std::net::TcpStream::connect(address).expect_err("nobody listens");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    server.handle.listen();
+    server.handle.listen(); // once is enough, twice does no harm
+    server.fact("Listening");
+    Peer::join(server.endpoint(), Transport::JSON);
 }

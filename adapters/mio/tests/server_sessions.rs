@@ -5,21 +5,22 @@ mod support;
 use std::{
     path::PathBuf,
     sync::{Arc, mpsc},
+    time::Duration,
 };
 
 use support::{
     peer::{Peer, Transport},
-    server::{Behaviour, TestServer, anybody, identity, loopback, open_router, open_server},
+    server::{Behaviour, REALM, TestServer, anybody, identity, loopback, open_router, open_server},
 };
 use wampd_core::{
     auth::CraSecret,
     client::{ClientConfig, ClientEvent, Credential},
-    message::Payload,
+    message::{Error, Message, Payload, RequestType},
     router::{ActionVerdict, AuthStep, AuthVerdict, Challenge},
     uri::{Uri, error},
-    value::Value,
+    value::{Dict, Value},
 };
-use wampd_mio::{Endpoint, ListenerConfig, ServerConfig};
+use wampd_mio::{Endpoint, ListenerConfig, Response, ServerConfig};
 use wampd_wire::{HttpOptions, RawSocketOptions, ServerOptions};
 
 /// A path for a unix socket that no other test uses.
@@ -35,6 +36,7 @@ fn unix(path: PathBuf) -> ListenerConfig {
         tls: None,
         transport: Arc::new(ServerOptions::default()),
         tag: 0,
+        waits: false,
     }
 }
 
@@ -67,6 +69,74 @@ fn every_transport_and_serializer_speaks_to_every_other() {
     }
     callers.into_iter().chain(callees).for_each(Peer::leave);
     server.wait_until("empty", |(server, router)| server.connections == 0 && router.peers == 0);
+}
+
+/// JSON takes text that begins with U+0000 for binary.
+#[test]
+fn what_cannot_be_carried_is_told_with_its_uri_and_counted_for_each_receiver() {
+    let server = TestServer::start(open_server());
+    let mut subscribers = [Transport::JSON, Transport::RAW_CBOR, Transport::JSON].map(|transport| {
+        let mut subscriber = Peer::join(server.endpoint(), transport);
+        subscriber.subscribe("com.example.topic");
+        subscriber
+    });
+    subscribers[0].register("com.example.procedure");
+    let mut peer = Peer::join(server.endpoint(), Transport::RAW_CBOR);
+    let odd = || Payload::from_args([Value::from("\0x")]);
+    peer.publish_acknowledged("com.example.topic", odd());
+    peer.publish("com.example.topic", arguments(1));
+    for subscriber in &mut subscribers {
+        let first = subscriber.published();
+        let is_cbor = first == odd().values().unwrap().0;
+        let last = if is_cbor { subscriber.published() } else { first };
+        assert_eq!(last, arguments(1).values().unwrap().0);
+    }
+    let call = peer.call("com.example.procedure", odd());
+    assert_eq!(peer.answer(call), Err(error::INVALID_ARGUMENT));
+    for uri in ["com.example.topic", "com.example.procedure"] {
+        let fact = server.fact("Undeliverable");
+        assert!(fact.contains(uri), "{fact}");
+    }
+    server.wait_until("counted", |(_, router)| router.undeliverable == 3);
+}
+
+/// Not those with which only routers may say who the callee is: clients check them.
+#[test]
+fn details_of_a_callees_error_are_passed_on() {
+    let server = TestServer::start(open_server());
+    let mut callee = Peer::join(server.endpoint(), Transport::JSON);
+    callee.register("com.example.fail");
+    let mut caller = Peer::join(server.endpoint(), Transport::RAW_CBOR);
+    caller.call("com.example.fail", arguments(1));
+    caller.flush();
+    let (request, _) = callee.invocation();
+    let why = Dict::from([("why".to_owned(), Value::from("asked to"))]);
+    let details = Dict::from([
+        ("x_app".to_owned(), Value::from(why.clone())),
+        ("callee".to_owned(), Value::from("nobody")),
+        ("forward_for".to_owned(), Value::from(1)),
+    ]);
+    let answer = Error {
+        request_type: RequestType::Invocation,
+        request,
+        pass_thru: None,
+        details: details.into(),
+        error: Uri::from("com.example.error"),
+        payload: Payload::empty(),
+    };
+    callee.frame(&answer.into());
+    callee.flush();
+    callee.leave();
+    server.handle.shut_down();
+    let mut errors = Vec::new();
+    caller.on_message(|message| {
+        if let Message::Error(error) = message {
+            errors.push(error);
+        }
+    });
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(error.details.to_dict(), Dict::from([("x_app".to_owned(), Value::from(why))]));
+    assert_eq!(error.error, Uri::from("com.example.error"));
 }
 
 #[test]
@@ -148,6 +218,80 @@ fn pages_are_answered_and_the_connection_closed() {
         assert!(answer.ends_with(body));
         server.fact("Responded");
     }
+}
+
+#[test]
+fn a_response_may_come_later_and_from_another_thread() {
+    use std::io::Write;
+    let (later, requested) = mpsc::channel();
+    let on_later = Box::new(move |connection| later.send(connection).unwrap());
+    let server = TestServer::start_with(open_server(), Behaviour { on_later, ..Behaviour::default() }, |_| {});
+    for (method, half_closed, body) in [("GET", false, "late"), ("GET", true, "late"), ("HEAD", false, "")] {
+        let mut socket = support::peer::Socket::connect(server.endpoint());
+        write!(socket, "{method} /later HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        if half_closed {
+            socket.shut_down_writing();
+        }
+        let connection = requested.recv().unwrap();
+        server.handle.respond(connection, Response::text(200, "late"));
+        server.handle.respond(connection, Response::text(500, "this has no effect"));
+        let answer = String::from_utf8(socket.read_to_close()).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("Content-Length: 4\r\n"), "{answer}");
+        assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
+        assert!(server.fact("Responded").contains("/later"));
+    }
+}
+
+#[test]
+fn a_response_to_one_who_has_left_or_waited_too_long_has_no_effect() {
+    use std::io::Write;
+    let (later, requested) = mpsc::channel();
+    let on_later = Box::new(move |connection| later.send(connection).unwrap());
+    let mut config = open_server();
+    let open_timeout = Duration::from_millis(20);
+    config.listeners = vec![loopback(ServerOptions { open_timeout, ..ServerOptions::default() })];
+    let server = TestServer::start_with(config, Behaviour { on_later, ..Behaviour::default() }, |_| {});
+    let mut socket = support::peer::Socket::connect(server.endpoint());
+    write!(socket, "GET /later HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let connection = requested.recv().unwrap();
+    assert_eq!(socket.read_to_close(), b"");
+    drop(socket);
+    server.fact("closed");
+    server.handle.respond(connection, Response::text(200, "too late"));
+    Peer::join(server.endpoint(), Transport::JSON).leave();
+}
+
+#[test]
+fn a_host_is_told_once_that_a_question_is_over() {
+    let (ask, asked) = mpsc::channel();
+    let (settle, settled) = mpsc::channel();
+    let behaviour = Behaviour {
+        authenticate: Box::new(move |request, cx| {
+            ask.send((request.id, anybody(request), cx.handle().clone())).unwrap();
+            None
+        }),
+        on_settled: Box::new(move |id| settle.send(id).unwrap()),
+        ..Behaviour::default()
+    };
+    let server = TestServer::start_with(open_server(), behaviour, |_| {});
+    let stranger = || {
+        let mut stranger = Peer::open(server.endpoint(), Transport::JSON, ClientConfig::anonymous(REALM));
+        stranger.client.connected(wampd_core::time::Instant::ZERO);
+        stranger.flush();
+        stranger
+    };
+    let answered = stranger();
+    let (id, identity, handle) = asked.recv().unwrap();
+    handle.decide(id, AuthVerdict::Welcome(identity));
+    assert_eq!(settled.recv().unwrap(), id);
+    let leaves = stranger();
+    let (id, ..) = asked.recv().unwrap();
+    drop(leaves);
+    assert_eq!(settled.recv().unwrap(), id);
+    server.wait_until("withdrawn", |(_, router)| router.withdrawn_decisions == 1);
+    drop(answered);
+    drop(server);
+    assert!(settled.try_recv().is_err());
 }
 
 #[test]

@@ -146,11 +146,28 @@ fn violations_of_the_transport_are_told_and_end_the_connection() {
         (frame(0xc1, b"[]"), 1002),
         (b"\x81\x02[]".to_vec(), 1002),
         (frame(0x80, b"[]"), 1002),
+        // Text that is not UTF-8, which WebSocket has a code for, and other text that is no message.
+        (frame(0x81, b"[1,\"\xff\",{}]"), 1007),
+        (frame(0x81, b"[1,\"\",{}"), 1002),
     ] {
-        let mut socket = websocket(server.endpoint());
-        socket.write_all(&bytes).unwrap();
-        assert_eq!(close_code(read_frame(&mut socket)), code);
-        assert_eq!(socket.read_to_close(), b"");
+        for greeting in [&b""[..], HELLO] {
+            let mut socket = websocket(server.endpoint());
+            if !greeting.is_empty() {
+                socket.write_all(&frame(0x81, greeting)).unwrap();
+                assert_eq!(read_frame(&mut socket).1[..3], *b"[2,");
+            }
+            socket.write_all(&bytes).unwrap();
+            let (first, abort) = read_frame(&mut socket);
+            let abort = String::from_utf8(abort).unwrap();
+            let reason = if code == 1009 { "payload_size_exceeded" } else { "protocol_violation" };
+            assert!(first == 0x81 && abort.starts_with("[3,") && abort.contains(reason), "{abort}");
+            assert_eq!(close_code(read_frame(&mut socket)), code);
+            if matches!(code, 1007 | 1002) && bytes[0] == 0x81 && bytes[1] & 0x80 != 0 {
+                // What is wrong with the message alone is closed by both sides.
+                socket.write_all(&frame(0x88, &code.to_be_bytes())).unwrap();
+            }
+            assert_eq!(socket.read_to_close(), b"");
+        }
     }
     server.wait_until("empty", |(server, router)| server.connections == 0 && router.peers == 0);
 }
@@ -178,14 +195,43 @@ fn a_rawsocket_keeps_the_limits_it_announced() {
     for over in [&b"\0\0\x02\x01"[..], b"\x01\0\0\x11", b"\x03\0\0\0", b"\x10\0\0\0"] {
         let mut socket = open();
         socket.write_all(over).unwrap();
-        assert_eq!(socket.read_to_close(), b"", "{over:?}");
+        let answer = socket.read_to_close();
+        assert_eq!(answer[4..7], *b"[3,", "{over:?}");
     }
-    for (refused, reply) in [(b"\x7f\xf5\0\0", b"\x7f\x10\0\0"), (b"\x7f\xf1\0\x01", b"\x7f\x30\0\0")] {
+    // Another serializer, reserved bits, and a client that no WELCOME would fit.
+    for (refused, reply) in [
+        (b"\x7f\xf5\0\0", b"\x7f\x10\0\0"),
+        (b"\x7f\xf1\0\x01", b"\x7f\x30\0\0"),
+        (b"\x7f\x01\0\0", b"\x7f\x20\0\0"),
+        (b"\x7f\x11\0\0", b"\x7f\x20\0\0"),
+        (b"\x7f\x02\0\0", b"\x7f\x20\0\0"),
+    ] {
         let mut socket = Socket::connect(server.endpoint());
         socket.write_all(refused).unwrap();
         assert_eq!(socket.read_to_close(), reply);
     }
     server.wait_until("empty", |(server, router)| server.connections == 0 && router.peers == 0);
+}
+
+/// With the least limit that a client may announce.
+#[test]
+fn a_welcome_fits_what_a_rawsocket_client_must_accept() {
+    let server = TestServer::start(open_server());
+    for format in Format::ALL {
+        let least = MaxLength::for_welcome(format);
+        Peer::join(server.endpoint(), Transport::RawSocket(format, least)).leave();
+    }
+}
+
+#[test]
+fn a_ping_as_long_as_the_longest_message_is_answered() {
+    let server = TestServer::start_unhurried(open_server());
+    let mut peer = Peer::join(server.endpoint(), Transport::RAW_CBOR);
+    let ping = [&[9, 0, 0, 0][..], &vec![b'p'; 1 << 24]].concat();
+    peer.socket.write_all(&ping).unwrap();
+    assert_eq!(peer.socket.read_bytes(4), [10, 0, 0, 0]);
+    assert!(peer.socket.read_bytes(1 << 24).iter().all(|byte| *byte == b'p'));
+    peer.leave();
 }
 
 fn text(len: usize) -> Payload {
@@ -235,10 +281,10 @@ fn a_receivers_limit_is_the_senders_error() {
 
 #[test]
 fn a_peer_that_can_not_be_welcomed_is_told_so() {
-    let agent = Some("a".repeat(600));
+    let agent = Some("a".repeat(2_000));
     let config = ServerConfig { router: wampd_core::router::RouterConfig { agent, ..open_router() }, ..open_server() };
     let server = TestServer::start(config);
-    let tiny = Transport::RawSocket(Format::Json, MaxLength::at_most(512));
+    let tiny = Transport::RawSocket(Format::Json, MaxLength::for_welcome(Format::Json));
     let mut peer = Peer::open(server.endpoint(), tiny, ClientConfig::anonymous(support::server::REALM));
     peer.client.connected(Instant::ZERO);
     match peer.event() {
@@ -258,10 +304,10 @@ fn what_a_serializer_lacks_is_answered() {
     let mut cbor = Peer::join(server.endpoint(), Transport::WebSocket(Subprotocol::Cbor));
     json.register("com.example.json");
     json.subscribe("com.example.topic");
-    let infinite = || Payload::from_args([Value::Float(f64::INFINITY)]);
-    let call = cbor.call("com.example.json", infinite());
+    let reserved = || Payload::from_args([Value::from("\0x")]);
+    let call = cbor.call("com.example.json", reserved());
     assert_eq!(cbor.answer(call), Err(error::INVALID_ARGUMENT));
-    cbor.publish("com.example.topic", infinite());
+    cbor.publish("com.example.topic", reserved());
     cbor.publish("com.example.topic", text(1));
     assert_eq!(json.published(), text(1).values().unwrap().0);
 }

@@ -18,11 +18,11 @@ use wampd_core::{
     auth::{ScramCredential, cryptosign::SecretKey, scram::Dialect, scram::Kdf},
     client::{ClientConfig, ClientEvent, Credential},
     message::{CallOptions, Payload, PublishOptions, RegisterOptions, YieldOptions},
-    router::{AuthStep, AuthVerdict, Challenge, RouterConfig},
+    router::{AuthRequest, AuthStep, AuthVerdict, Challenge, RouterConfig},
     value::{Dict, Value},
 };
 use wampd_mio::{
-    Endpoint, ListenerConfig, ServerConfig,
+    Context, Endpoint, Host, ListenerConfig, Server, ServerConfig,
     client::{Client, ConnectError, Options, Url},
     tls::{Authorities, ClientTls, Identity, ServerTls, TlsAcceptor},
 };
@@ -189,7 +189,7 @@ fn proofs_are_bound_to_the_connection() {
     let behaviour = Behaviour {
         authenticate: Box::new(|request, _| {
             let AuthStep::Hello { methods, extra, .. } = &request.step else { panic!("{:?}", request.step) };
-            assert_eq!(extra["channel_binding"], Value::from("tls-exporter"));
+            assert_eq!(extra.to_dict()["channel_binding"], Value::from("tls-exporter"));
             let grant = identity("joe", "anyone");
             Some(AuthVerdict::Challenge(if methods[0] == "cryptosign" {
                 Challenge::Cryptosign { key: SecretKey::from_bytes(&[1; 32]).public(), grant }
@@ -354,4 +354,115 @@ fn a_slow_reader_gets_everything() {
     reader.leave(wampd_core::uri::close::NORMAL).unwrap();
     writer.leave(wampd_core::uri::close::NORMAL).unwrap();
     server.wait_until("empty", |(server, router)| server.connections == 0 && router.peers == 0);
+}
+
+/// TLS of a client that keeps what it needs to resume sessions.
+fn rustls_client(authority: &Authority) -> Arc<rustls::ClientConfig> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Opens RawSocket over TLS; what kind of handshake it took.
+fn handshake(address: SocketAddr, config: &Arc<rustls::ClientConfig>) -> rustls::HandshakeKind {
+    let mut tls = rustls::ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = rustls::Stream::new(&mut tls, &mut socket);
+    stream.write_all(&[0x7f, 0xf1, 0, 0]).unwrap();
+    // Tickets come before the answer.
+    stream.read_exact(&mut [0; 4]).unwrap();
+    tls.handshake_kind().unwrap()
+}
+
+/// A client that is not answered cannot tell an end from a connection that was cut.
+#[test]
+fn close_notify_of_a_client_is_answered() {
+    let authority = Authority::new("authority");
+    let server = serve(&TlsAcceptor::new(authority.server(None)), Behaviour::default());
+    let config = rustls_client(&authority);
+    // Nothing said, something begun, a handshake, a request for a page, and a request cut off.
+    for said in
+        [&b""[..], b"\x7f", b"\x7f\xf1\0\0", b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n", b"GET /page HTTP/1.1\r\n"]
+    {
+        let mut tls = rustls::ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
+        let mut socket = TcpStream::connect(address(&server)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket).unwrap();
+        }
+        tls.writer().write_all(said).unwrap();
+        tls.send_close_notify();
+        // Without close_notify this would be an error: the end of the socket was not expected.
+        let mut answer = Vec::new();
+        let read = rustls::Stream::new(&mut tls, &mut socket).read_to_end(&mut answer);
+        assert!(read.is_ok(), "{read:?} after {said:?}");
+    }
+    server.wait_until("empty", |(server, _)| server.connections == 0);
+}
+
+#[test]
+fn a_session_is_resumed_however_many_others_came_since() {
+    let authority = Authority::new("authority");
+    let server = serve(&TlsAcceptor::new(authority.server(None)), Behaviour::default());
+    let client = rustls_client(&authority);
+    assert_eq!(handshake(address(&server), &client), rustls::HandshakeKind::Full);
+    for _ in 0..300 {
+        assert_eq!(handshake(address(&server), &rustls_client(&authority)), rustls::HandshakeKind::Full);
+    }
+    assert_eq!(handshake(address(&server), &client), rustls::HandshakeKind::Resumed);
+}
+
+/// Lets nobody in.
+struct Nobody;
+
+impl Host for Nobody {
+    fn authenticate(&mut self, _: &AuthRequest, _: &mut Context<'_>) -> Option<AuthVerdict> {
+        None
+    }
+}
+
+#[test]
+fn a_turn_does_few_handshakes_and_addresses_take_turns() {
+    const STRANGERS: usize = 40;
+    let authority = Authority::new("authority");
+    let tls = Some(TlsAcceptor::new(authority.server(None)));
+    let listeners = vec![ListenerConfig { tls, ..loopback(ServerOptions::default()) }];
+    let mut server = Server::bind(ServerConfig { listeners, ..ServerConfig::default() }).expect("bind");
+    let Endpoint::Tcp(address) = server.endpoints()[0] else { panic!("TCP") };
+    let mut hello = Vec::new();
+    let name = "localhost".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(rustls_client(&authority), name).unwrap();
+    client.write_tls(&mut hello).unwrap();
+    // The same hello again and again: that costs the sender nothing.
+    let connect = |source: [u8; 4]| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let mut stream = TcpStream::from(socket);
+        stream.write_all(&hello).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    };
+    let mut strangers: Vec<TcpStream> = (0..STRANGERS).map(|_| connect([127, 0, 0, 2])).collect();
+    let mut victim = connect([127, 0, 0, 1]);
+    let is_answered = |stream: &mut TcpStream| stream.peek(&mut [0]).is_ok();
+    let (mut before_victim, mut turns) = (None, 0);
+    while !strangers.iter_mut().all(is_answered) {
+        let before = server.stats().tls_handshake_steps;
+        server.turn(&mut Nobody, Some(Duration::from_millis(10))).expect("turn");
+        let done = server.stats().tls_handshake_steps - before;
+        assert!(done <= 2, "{done} handshakes in a turn");
+        if before_victim.is_none() && is_answered(&mut victim) {
+            before_victim = Some(server.stats().tls_handshake_steps);
+        }
+        turns += 1;
+        assert!(turns < 1_000, "{:?}", server.stats());
+    }
+    assert!(before_victim.is_some_and(|steps| steps <= 4), "{before_victim:?}");
+    assert_eq!(server.stats().tls_handshake_steps as usize, STRANGERS + 1);
+    assert!(server.stats().tls_handshakes_deferred >= 19);
 }

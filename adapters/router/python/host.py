@@ -9,6 +9,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import sys
 import threading
 import traceback
@@ -39,7 +40,10 @@ class AsyncioLoop:
                 value = function(*arguments)
                 if inspect.isawaitable(value):
                     value = await value
-            except Exception as error:
+            except GeneratorExit:
+                raise  # the process ends
+            # Code that wants to end the process for one question does not end it for the others.
+            except BaseException as error:
                 done(None, error)
             else:
                 done(value, None)
@@ -162,7 +166,13 @@ class Channel:
                 return None
             self.pending += data
         line, _, self.pending = self.pending.partition(b"\n")
-        return json.loads(line)
+        try:
+            return json.loads(line)
+        except (ValueError, RecursionError) as error:
+            number = re.match(rb'{"id":(\d+),', line)
+            if number is None:
+                raise
+            return {"id": int(number[1]), "unreadable": error}
 
     def send(self, answer):
         data = memoryview(json.dumps(answer, default=binary, allow_nan=False).encode() + b"\n")
@@ -225,14 +235,22 @@ class Functions:
 
     def ask(self, request):
         number = request["id"]
+        if "unreadable" in request:
+            self.answer(number, None, request["unreadable"])
+            return
         self.loop.start(self.function, request["args"], lambda value, error: self.answer(number, value, error))
 
     def answer(self, number, value, error):
-        answer = {"result": value} if error is None else refusal(error)
+        """The id comes first: wampd fails the question alone if it can not use the rest."""
         try:
+            answer = {"result": value} if error is None else refusal(error)
             self.channel.send({"id": number, **answer})
-        except (TypeError, ValueError) as problem:
-            self.channel.send({"id": number, **refusal(problem)})
+        except BrokenPipeError:
+            raise  # wampd is gone
+        except BaseException as problem:
+            # It is not JSON, or too deep for it, or what it is made of can not be read.
+            traceback.print_exception(type(problem), problem, problem.__traceback__)
+            self.channel.send({"id": number, "failed": type(problem).__name__})
 
 
 class Component:

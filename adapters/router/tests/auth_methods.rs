@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use support::authenticator::{Answer, Authenticator};
 use support::folder::Folder;
 use support::{TestNode, refusal, who};
@@ -138,7 +139,12 @@ fn the_key_of_the_node_tells_clients_which_router_it_is() {
     let broken = wampd::config::load(&folder.path().join("config.json")).expect_err("must be refused").to_string();
     assert!(broken.contains("key.priv beside this file is broken") && !broken.contains("7777"), "{broken}");
 
-    folder.write("key.priv", &format!("Crossbar.io node private key\n\nprivate-key-ed25519: {}\n", hex("08")));
+    let file =
+        folder.write("key.priv", &format!("Crossbar.io node private key\n\nprivate-key-ed25519: {}\n", hex("08")));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("set");
+    let (_, warnings) = folder.load("config.json", &config);
+    assert!(warnings.contains("every user of this system can read key.priv"), "{warnings}");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("set");
     let (config, warnings) = folder.load("config.json", &config);
     assert!(!warnings.contains("key.priv"), "{warnings}");
     let node = TestNode::start(config);

@@ -8,6 +8,7 @@ use wampd::authn::function::{FunctionAuthenticator, Login, Reply};
 use wampd::authn::grant::{FunctionError, FunctionGrant};
 use wampd_core::auth::{CraSecret, TicketDigest};
 use wampd_core::client::{ClientConfig, Credential};
+use wampd_core::message::{CallOptions, Payload};
 use wampd_core::uri::Uri;
 use wampd_core::value::{Dict, Value};
 use wampd_mio::client::{Client, Options};
@@ -27,6 +28,10 @@ fn external(method: &str) -> Credential {
 
 fn identity(authid: &str, role: &str, method: &str, provider: &str) -> (String, String, String, String) {
     (authid.to_owned(), role.to_owned(), method.to_owned(), provider.to_owned())
+}
+
+fn anonymous() -> ClientConfig {
+    ClientConfig::anonymous(Uri::from_static("realm1"))
 }
 
 fn failed(message: &str) -> (String, String) {
@@ -56,6 +61,70 @@ fn users_of_the_configuration() {
     assert_eq!(refusal(node.join("realm3", Some("joe"), cra("secret-of-joe"))).0, "wamp.error.no_such_realm");
 }
 
+/// As with Crossbar.io: what a client says of itself is told in WELCOME, and to whoever asks for its session.
+#[test]
+fn what_a_client_says_of_itself_is_told() {
+    let text = |text: &str| text.to_owned();
+    let said = Dict::from([(text("app"), Value::from("labgrid")), (text("n"), Value::from(7))]);
+    let node = TestNode::new(STATIC);
+    for (authid, credentials) in
+        [(None, vec![]), (Some("joe"), cra("secret-of-joe")), (Some("tim"), ticket("ticket-of-tim"))]
+    {
+        let authid = authid.map(str::to_owned);
+        let config = ClientConfig { authid, credentials, authextra: Some(said.clone()), ..anonymous() };
+        let client = node.connect(config).expect("joins");
+        assert_eq!(client.session().details.authextra.as_ref(), Some(&said));
+        let args = Payload::from_args([client.session().session.get().into()]);
+        let told = node.service().call("wamp.session.get", CallOptions::default(), args).expect("allowed");
+        let (args, _) = told.payload.values().expect("values");
+        assert_eq!(args[0].as_dict().expect("details")["authextra"], Value::from(said.clone()));
+    }
+    // What the authenticator says counts more.
+    let node = TestNode::with_function("ticket", |_: &Login| {
+        let extra = Dict::from([("n".to_owned(), Value::from(8)), ("team".to_owned(), Value::from("a"))]);
+        Ok(FunctionGrant { extra, ..FunctionGrant::default() })
+    });
+    let (authid, credentials) = (Some(text("tim")), ticket("any"));
+    let config = ClientConfig { authid, credentials, authextra: Some(said), ..anonymous() };
+    let merged = [("app", Value::from("labgrid")), ("n", Value::from(8)), ("team", Value::from("a"))];
+    let merged: Dict = merged.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    assert_eq!(node.connect(config).expect("joins").session().details.authextra, Some(merged));
+}
+
+/// It is kept as long as the session.
+#[test]
+fn what_a_client_says_of_itself_is_limited() {
+    let node = TestNode::with_limits(STATIC, r#"{"max_authextra_bytes": 200}"#);
+    let config = |len: usize| ClientConfig {
+        authextra: Some(Dict::from([("a".to_owned(), Value::from("x".repeat(len)))])),
+        ..anonymous()
+    };
+    node.connect(config(10)).expect("joins");
+    let (reason, message) = refusal(node.connect(config(200)));
+    assert_eq!(reason, "wamp.error.invalid_argument");
+    assert!(message.contains("max_authextra_bytes (200)"), "{message}");
+}
+
+/// What becomes of a login tells nothing of who exists, before the proof.
+#[test]
+fn roles_are_looked_at_after_the_proof() {
+    let node = TestNode::new(
+        r#"{"wampcra": {"type": "static", "users": {
+            "joe": {"secret": "secret-of-joe", "role": "user"}, "gone": {"secret": "secret", "role": "no such role"}}},
+        "ticket": {"type": "static", "principals": {"gone": {"ticket": "ticket", "role": "no such role"}}},
+        "anonymous": {"type": "static", "role": "guest"}}"#,
+    );
+    for authid in ["joe", "gone", "nobody", "nobody else", "somebody", "someone"] {
+        let refused = refusal(node.join("realm1", Some(authid), cra("wrong")));
+        let expected = ("wamp.error.not_authorized".to_owned(), "WAMP-CRA client signature is invalid".to_owned());
+        assert_eq!(refused, expected, "{authid}");
+        let refused = refusal(node.join("realm1", Some(authid), ticket("wrong"))).1;
+        assert_eq!(refused, "ticket in WAMP-Ticket authentication is invalid", "{authid}");
+    }
+    assert_eq!(refusal(node.join("realm1", Some("gone"), cra("secret"))).0, "wamp.error.no_such_role");
+    assert_eq!(refusal(node.join("realm1", Some("gone"), ticket("ticket"))).0, "wamp.error.no_such_role");
+}
+
 #[test]
 fn the_clients_first_method_that_is_offered_decides() {
     let node = TestNode::new(STATIC);
@@ -71,6 +140,17 @@ fn the_clients_first_method_that_is_offered_decides() {
     let (reason, text) = refusal(node.join("realm1", Some("joe"), vec![unheard_of()]));
     assert_eq!(reason, "wamp.error.no_matching_auth_method");
     assert!(text.ends_with("offered: anonymous, ticket, wampcra"), "{text}");
+}
+
+#[test]
+fn a_client_that_offers_nothing_where_nobody_is_anonymous_is_told_that_it_must() {
+    let node =
+        TestNode::new(r#"{"ticket": {"type": "static", "principals": {"joe": {"ticket": "t", "role": "guest"}}}}"#);
+    for offered in [vec![], vec![Credential::Anonymous]] {
+        let (reason, text) = refusal(node.join("realm1", Some("joe"), offered));
+        assert_eq!(reason, "wamp.error.authentication_required");
+        assert!(text.ends_with("offered: ticket"), "{text}");
+    }
 }
 
 #[test]
@@ -274,8 +354,11 @@ fn too_many_logins_are_refused_at_once() {
         }
     }
     let (go_on, may_go_on) = mpsc::channel();
-    let node =
-        TestNode::with_function_and_limits("anonymous", Busy(Mutex::new(may_go_on)), r#"{"max_waiting_decisions": 1}"#);
+    let node = TestNode::with_function_and_limits(
+        "anonymous",
+        Busy(Mutex::new(may_go_on)),
+        r#"{"max_waiting_decisions": 1, "function_threads": 1}"#,
+    );
     std::thread::scope(|scope| {
         // One is asked about, one waits; a third is refused, whoever it is.
         let clients: Vec<_> = (0..3).map(|_| scope.spawn(|| node.join("realm1", None, vec![]))).collect();

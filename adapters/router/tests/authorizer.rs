@@ -27,7 +27,7 @@ const SCRIPT: &str = r#"
 "#;
 
 /// A realm with a role for everybody, each with an authorizer of another kind, and one for an administrator.
-const CONFIG: &str = r#"{"version": 2, "workers": [{"type": "router",
+const CONFIG: &str = r#"{"version": 2, "wampd": {"limits": LIMITS}, "workers": [{"type": "router",
     "realms": [{"name": "realm1", "roles": [
         {"name": "scripted", "authorizer":
             {"type": "function", "script": "x.rhai", "create": "create", "config": {"prefix": "com.of."}}},
@@ -66,9 +66,18 @@ struct Served {
 impl Served {
     /// Serves the configuration; the role `closed` is decided on by `closure`.
     fn new(closure: impl Fn(&Attempt) -> Result<Permit, AuthorizerFailed> + Send + Sync + 'static) -> Self {
+        Self::with_limits("{}", closure)
+    }
+
+    fn with_limits(
+        limits: &str,
+        closure: impl Fn(&Attempt) -> Result<Permit, AuthorizerFailed> + Send + Sync + 'static,
+    ) -> Self {
+        let text = CONFIG.replace("LIMITS", limits);
         let script = |_: &Path| Ok(SCRIPT.to_owned());
-        let surroundings = Surroundings { folder: Path::new(""), variable: &|_| None, script: &script };
-        let (mut config, _) = parse("node", CONFIG, Syntax::Json, &surroundings).unwrap_or_else(|e| panic!("{e}"));
+        let surroundings =
+            Surroundings { folder: Path::new(""), variable: &|_| None, script: &script, tls: &|_| Ok(()) };
+        let (mut config, _) = parse("node", &text, Syntax::Json, &surroundings).unwrap_or_else(|e| panic!("{e}"));
         let function = FunctionAuthz { name: "closure".to_owned(), authorizer: Arc::new(closure) };
         let roles = config.authorizers.get_mut(&Uri::from("realm1")).expect("the realm");
         roles.insert("closed".to_owned(), Authorizer::Function(function));
@@ -86,6 +95,13 @@ impl Served {
         let config = ClientConfig::with_credential(Uri::from("realm1"), authid, credential);
         let url = self.address.parse().expect("a URL");
         Client::connect(&url, &Options::default(), config).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Waits until this is in the log.
+    fn logged(&self, part: &str) {
+        while !self.log().contains(part) {
+            std::thread::yield_now();
+        }
     }
 
     fn log(&self) -> String {
@@ -160,13 +176,22 @@ fn a_closure_decides() {
 }
 
 #[test]
+fn a_request_whose_authorizer_never_comes_fails_in_time() {
+    let served = Served::with_limits(r#"{"authorize_timeout_ms": 100}"#, |_| Ok(Permit::DENY));
+    let mut eve = served.join("eve");
+    assert_eq!(failure(subscribe(&mut eve, "com.early")), error::AUTHORIZATION_FAILED);
+    assert!(served.log().contains("procedure is not registered yet"), "{}", served.log());
+}
+
+#[test]
 fn a_procedure_decides() {
     let served = Served::new(|_| Ok(Permit::DENY));
     let (mut eve, mut root) = (served.join("eve"), served.join("root"));
-    let denied = subscribe(&mut eve, "com.early");
-    assert_eq!(failure(denied), error::AUTHORIZATION_FAILED, "nobody decides yet");
-    assert!(served.log().contains("no_such_procedure"), "{}", served.log());
-
+    let early = std::thread::spawn(move || {
+        let denied = subscribe(&mut eve, "com.early");
+        (eve, denied)
+    });
+    served.logged("procedure is not registered yet");
     root.register("com.authorize", RegisterOptions::default()).expect("allowed");
     let decider = std::thread::spawn(move || {
         let mut asked = Vec::new();
@@ -194,6 +219,8 @@ fn a_procedure_decides() {
         }
         asked
     });
+    let (mut eve, denied) = early.join().expect("no panic");
+    assert_eq!(failure(denied), error::NOT_AUTHORIZED, "it has waited for who decides");
     subscribe(&mut eve, "com.yes").expect("allowed");
     assert_eq!(failure(subscribe(&mut eve, "com.no")), error::NOT_AUTHORIZED);
     assert_eq!(failure(subscribe(&mut eve, "com.nonsense")), error::AUTHORIZATION_FAILED);
@@ -201,7 +228,7 @@ fn a_procedure_decides() {
     subscribe(&mut eve, "com.cached").expect("allowed");
     assert_eq!(failure(subscribe(&mut eve, "com.end")), error::NOT_AUTHORIZED);
     let asked = decider.join().expect("no panic");
-    assert_eq!(asked, ["com.yes", "com.no", "com.nonsense", "com.cached", "com.end"]);
+    assert_eq!(asked, ["com.early", "com.yes", "com.no", "com.nonsense", "com.cached", "com.end"]);
 }
 
 /// Authorizers of Crossbar.io from before they were told options say in Python's words that they take three arguments.

@@ -3,163 +3,145 @@
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use support::{TestNode, cra, parse, refusal, who};
-use wampd_core::client::{ClientConfig, ClientEvent, Credential};
-use wampd_core::uri::{Uri, close};
-use wampd_mio::client::{Client, ConnectError, Options, Url};
+use support::websocket::{WebSocket, outcome};
+use support::{TestNode, parse};
+use wampd_core::uri::close;
 
-const USERS: &str = r#""users": {"joe": {"secret": "secret-of-joe", "role": "user"}}"#;
+const USERS: &str = r#""principals": {"joe": {"ticket": "secret-of-joe", "role": "user"},
+    "ann": {"ticket": "secret-of-ann", "role": "user"}}"#;
 
-/// A node with this store of cookies and these users, which also takes guests.
-fn node(store: &str, users: &str) -> TestNode {
+const MEMORY: &str = r#""store": {"type": "memory"}"#;
+
+/// A node with these cookies and users, which also takes guests.
+fn node(cookie: &str, users: &str) -> TestNode {
     TestNode::start(parse(&format!(
         r#"{{"version": 2, "workers": [{{"type": "router",
             "realms": [{{"name": "realm1", "roles": [{{"name": "user"}}, {{"name": "admin"}}, {{"name": "guest"}}]}},
                 {{"name": "realm2", "roles": [{{"name": "user"}}, {{"name": "guest"}}]}}],
             "transports": [{{"type": "web", "endpoint": {{"type": "tcp", "interface": "127.0.0.1", "port": 0}},
-                "paths": {{"ws": {{"type": "websocket", "cookie": {{"store": {store}}},
+                "paths": {{"ws": {{"type": "websocket", "cookie": {{{cookie}}},
                     "options": {{"allowed_origins": ["http://localhost"]}},
-                    "auth": {{"wampcra": {{"type": "static", {users}}}, "cookie": {{}},
+                    "auth": {{"ticket": {{"type": "static", {users}}}, "cookie": {{}},
                         "anonymous": {{"type": "static", "role": "guest"}}}}}}}}}}]}}]}}"#
     )))
 }
 
-const MEMORY: &str = r#"{"type": "memory"}"#;
-
-/// The response to an upgrade with this header.
-fn upgrade(node: &TestNode, header: &str) -> String {
-    let mut socket = TcpStream::connect(("127.0.0.1", node.port(0))).expect("connected");
-    let request = format!(
-        "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: wamp.2.json\r\n{header}\r\n"
-    );
-    socket.write_all(request.as_bytes()).expect("written");
-    let (mut response, mut byte) = (Vec::new(), [0]);
-    while !response.ends_with(b"\r\n\r\n") {
-        socket.read_exact(&mut byte).expect("a response");
-        response.push(byte[0]);
-    }
-    String::from_utf8(response).expect("text")
+fn open(node: &TestNode) -> WebSocket {
+    WebSocket::open(node.port(0), "")
 }
 
-/// The cookie that is set, with its attributes.
-fn set_cookie(response: &str) -> Option<&str> {
-    response.lines().find_map(|line| line.strip_prefix("Set-Cookie: "))
+fn with(node: &TestNode, cookie: &str) -> WebSocket {
+    WebSocket::with_cookie(node.port(0), cookie)
 }
 
-/// A cookie as a browser sends it back.
-fn cookie(node: &TestNode) -> String {
-    let response = upgrade(node, "");
-    let (pair, _) = set_cookie(&response).expect("a cookie").split_once(';').expect("attributes");
-    pair.to_owned()
+/// Logs in by ticket.
+fn log_in(socket: &mut WebSocket, user: &str) {
+    let welcome = socket.join("realm1", &["ticket"], Some(user), &format!("secret-of-{user}"));
+    assert_eq!(outcome(&welcome), format!("{user} with role user by static"));
 }
 
-fn join_as(
-    node: &TestNode,
-    header: (&str, &str),
-    authid: Option<&str>,
-    credentials: Vec<Credential>,
-    realm: &str,
-) -> Result<Client, ConnectError> {
-    let url: Url = format!("ws://127.0.0.1:{}/ws", node.port(0)).parse().expect("a URL");
-    let options = Options { headers: vec![(header.0.to_owned(), header.1.to_owned())], ..Options::default() };
-    let config = ClientConfig {
-        authid: authid.map(str::to_owned),
-        credentials,
-        ..ClientConfig::anonymous(Uri::from(realm.to_owned()))
-    };
-    Client::connect(&url, &options, config)
+/// A session that has logged in, and its cookie.
+fn logged_in(node: &TestNode, user: &str) -> (WebSocket, String) {
+    let mut socket = open(node);
+    log_in(&mut socket, user);
+    let cookie = socket.cookie().expect("a cookie");
+    (socket, cookie)
 }
 
-fn log_in(node: &TestNode, cookie: &str) -> Client {
-    join_as(node, ("Cookie", cookie), Some("joe"), cra("secret-of-joe"), "realm1").expect("joins")
+/// What a cookie alone is good for.
+fn again(node: &TestNode, cookie: &str) -> String {
+    outcome(&with(node, cookie).join("realm1", &["cookie"], None, ""))
 }
 
-fn by_cookie() -> Vec<Credential> {
-    vec![Credential::External { method: "cookie".to_owned() }]
-}
-
-fn again(node: &TestNode, cookie: &str) -> Result<Client, ConnectError> {
-    join_as(node, ("Cookie", cookie), None, by_cookie(), "realm1")
-}
-
-fn joe(provider: &str) -> (String, String, String, String) {
-    ("joe".to_owned(), "user".to_owned(), "wampcra".to_owned(), provider.to_owned())
-}
-
+const JOE: &str = "joe with role user by cookie";
 const NOBODY: &str = "wamp.error.no_matching_auth_method";
 
 #[test]
 fn who_has_logged_in_is_let_in_by_its_cookie() {
     let node = node(MEMORY, USERS);
-    let cookie = cookie(&node);
-    assert_eq!(refusal(again(&node, &cookie)).0, NOBODY);
-    assert_eq!(who(&log_in(&node, &cookie)), joe("static"));
+    let mut socket = open(&node);
+    let cookie = socket.cookie().expect("a cookie");
+    assert_eq!(again(&node, &cookie), NOBODY);
+    log_in(&mut socket, "joe");
     for _ in 0..3 {
-        assert_eq!(who(&again(&node, &cookie).expect("joins")), joe("cookie"));
+        assert_eq!(again(&node, &cookie), JOE);
     }
-    // As Autobahn's example sends it back.
-    let sent_back = join_as(&node, ("Set-Cookie", &cookie), None, by_cookie(), "realm1");
-    assert_eq!(who(&sent_back.expect("joins")), joe("cookie"));
     // Where a cookie is nobody's, what else the client offers decides.
-    let mut either = by_cookie();
-    either.push(Credential::Anonymous);
-    let guest = join_as(&node, ("Cookie", "cbtid=unknown"), None, either.clone(), "realm1").expect("joins");
-    assert_eq!(who(&guest).1, "guest");
-    assert_eq!(who(&join_as(&node, ("Cookie", &cookie), None, either, "realm1").expect("joins")), joe("cookie"));
+    let either = ["cookie", "anonymous"];
+    let guest = with(&node, "cbtid=unknown").join("realm1", &either, Some("joe"), "");
+    assert_eq!(guest[2]["authrole"], "guest");
+    assert_eq!(outcome(&with(&node, &cookie).join("realm1", &either, None, "")), JOE);
     // A cookie is good for the realm it was got in.
-    assert_eq!(refusal(join_as(&node, ("Cookie", &cookie), None, by_cookie(), "realm2")).0, NOBODY);
+    assert_eq!(outcome(&with(&node, &cookie).join("realm2", &["cookie"], None, "")), NOBODY);
 }
 
 #[test]
-fn cookies_are_set_once_and_only_to_what_was_made_here() {
+fn cookies_are_set_until_somebody_has_logged_in_with_one() {
     let node = node(MEMORY, USERS);
-    let response = upgrade(&node, "");
-    let (pair, attributes) = set_cookie(&response).expect("a cookie").split_once("; ").expect("attributes");
+    let (_joe, cookie) = logged_in(&node, "joe");
+    assert_eq!(with(&node, &format!("a=b; {cookie}")).set_cookie(), None);
+    let fresh = open(&node);
+    let (pair, attributes) = fresh.set_cookie().expect("a cookie").split_once("; ").expect("attributes");
     assert_eq!(attributes, "Max-Age=604800; SameSite=Lax; HttpOnly");
     let value = pair.strip_prefix("cbtid=").expect("the usual name");
     assert!(value.len() == 24 && value.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{value}");
-    assert_eq!(set_cookie(&upgrade(&node, &format!("Cookie: a=b; {pair}\r\n"))), None);
-    // Nobody can give somebody else a cookie of his own making.
-    let chosen = upgrade(&node, "Cookie: cbtid=AAAAAAAAAAAAAAAAAAAAAAAA\r\n");
-    let other = set_cookie(&chosen).expect("another cookie");
-    assert!(!other.contains("AAAAAAAA") && !other.contains(value));
+    // Nobody can give somebody else a cookie of his own making, or one that was issued to himself.
+    for planted in ["cbtid=AAAAAAAAAAAAAAAAAAAAAAAA", pair] {
+        let other = with(&node, planted).cookie().expect("another cookie");
+        assert!(other != planted && other != cookie);
+    }
+    // A header of responses says nothing in a request.
+    assert!(WebSocket::open(node.port(0), &format!("Set-Cookie: {cookie}\r\n")).set_cookie().is_some());
 }
 
 #[test]
 fn anonymous_clients_and_failed_logins_make_nobody_known() {
     let node = node(MEMORY, USERS);
-    let cookie = cookie(&node);
-    join_as(&node, ("Cookie", &cookie), Some("joe"), vec![Credential::Anonymous], "realm1").expect("joins");
-    assert!(join_as(&node, ("Cookie", &cookie), Some("joe"), cra("wrong"), "realm1").is_err());
-    assert_eq!(refusal(again(&node, &cookie)).0, NOBODY);
+    let mut socket = open(&node);
+    let cookie = socket.cookie().expect("a cookie");
+    assert_eq!(socket.join("realm1", &["anonymous"], Some("joe"), "")[0], 2);
+    assert_eq!(again(&node, &cookie), NOBODY);
+    let mut socket = open(&node);
+    let cookie = socket.cookie().expect("a cookie");
+    assert_eq!(socket.join("realm1", &["ticket"], Some("joe"), "wrong")[0], 3);
+    assert_eq!(again(&node, &cookie), NOBODY);
 }
 
 #[test]
 fn logging_out_ends_every_session_of_the_cookie_and_no_other() {
     let node = node(MEMORY, USERS);
-    let (mine, other) = (cookie(&node), cookie(&node));
-    let mut here = log_in(&node, &mine);
-    let mut there = again(&node, &mine).expect("joins");
-    let mut witness = log_in(&node, &other);
-    here.leave(close::LOGOUT).expect("left");
-    let ended = loop {
-        match there.next_event(None) {
-            Ok(Some(ClientEvent::Left { reason })) => break reason,
-            Ok(_) => {}
-            Err(end) => panic!("{end}"),
-        }
-    };
-    assert_eq!(ended, close::LOGOUT);
-    assert_eq!(refusal(again(&node, &mine)).0, NOBODY);
-    assert_eq!(who(&again(&node, &other).expect("joins")), joe("cookie"));
-    witness.leave(close::NORMAL).expect("still there");
+    let ((mut here, mine), (mut witness, other)) = (logged_in(&node, "joe"), logged_in(&node, "joe"));
+    let mut there = with(&node, &mine);
+    assert_eq!(outcome(&there.join("realm1", &["cookie"], None, "")), JOE);
+    here.leave(close::LOGOUT.as_str());
+    let ended = there.receive();
+    assert_eq!((&ended[0], ended[2].as_str()), (&6.into(), Some(close::LOGOUT.as_str())));
+    assert_eq!(again(&node, &mine), NOBODY);
+    assert_eq!(again(&node, &other), JOE);
+    witness.leave(close::NORMAL.as_str());
     // Leaving is not logging out.
-    assert_eq!(who(&again(&node, &other).expect("joins")), joe("cookie"));
+    assert_eq!(again(&node, &other), JOE);
+    // A cookie that has ended is not taken up again by the connection that it was made for.
+    log_in(&mut here, "joe");
+    assert_eq!(again(&node, &mine), NOBODY);
+}
+
+#[test]
+fn leaving_ends_the_cookie_where_the_configuration_says_so() {
+    let node = node(&format!(r#"{MEMORY}, "wampd": {{"end_on_normal": true}}"#), USERS);
+    let (mut here, cookie) = logged_in(&node, "joe");
+    let mut there = with(&node, &cookie);
+    assert_eq!(outcome(&there.join("realm1", &["cookie"], None, "")), JOE);
+    let (_lost, kept) = logged_in(&node, "joe");
+    here.leave(close::NORMAL.as_str());
+    assert_eq!(again(&node, &cookie), NOBODY);
+    // The other session stays, and a connection that breaks ends nothing.
+    there.leave(close::NORMAL.as_str());
+    drop(_lost);
+    assert_eq!(again(&node, &kept), JOE);
 }
 
 struct Folder(PathBuf);
@@ -176,7 +158,7 @@ impl Folder {
     }
 
     fn store(&self, more: &str) -> String {
-        format!(r#"{{"type": "file", "filename": "{}"{more}}}"#, self.file().display())
+        format!(r#""store": {{"type": "file", "filename": "{}"{more}}}"#, self.file().display())
     }
 }
 
@@ -191,9 +173,9 @@ fn a_file_outlives_the_node_and_helps_no_thief() {
     let folder = Folder::new("outlives");
     let node_of = |users: &str, more: &str| node(&folder.store(more), users);
     let first = node_of(USERS, "");
-    let (known, logged_out) = (cookie(&first), cookie(&first));
-    log_in(&first, &known);
-    log_in(&first, &logged_out).leave(close::LOGOUT).expect("left");
+    let (_joe, known) = logged_in(&first, "joe");
+    let (mut leaver, logged_out) = logged_in(&first, "joe");
+    leaver.leave(close::LOGOUT.as_str());
     drop(first);
 
     let text = fs::read_to_string(folder.file()).expect("a file");
@@ -201,22 +183,23 @@ fn a_file_outlives_the_node_and_helps_no_thief() {
     assert_eq!(fs::metadata(folder.file()).expect("a file").permissions().mode() & 0o777, 0o600);
 
     let second = node_of(USERS, "");
-    assert_eq!(who(&again(&second, &known).expect("joins")), joe("cookie"));
-    assert_eq!(refusal(again(&second, &logged_out)).0, NOBODY);
+    assert_eq!(again(&second, &known), JOE);
+    assert_eq!(again(&second, &logged_out), NOBODY);
     drop(second);
     // What is half written, or nonsense, is left out.
     let mut file = fs::OpenOptions::new().append(true).open(folder.file()).expect("a file");
     file.write_all(b"nonsense\n{\"cookie\": \"00").expect("written");
     drop(file);
     let third = node_of(USERS, "");
-    assert_eq!(who(&again(&third, &known).expect("joins")), joe("cookie"));
+    assert_eq!(again(&third, &known), JOE);
     drop(third);
 
     // Who is no user any more, or has another role now, is not let in by what he was.
-    for users in [r#""users": {}"#, r#""users": {"joe": {"secret": "secret-of-joe", "role": "admin"}}"#] {
-        assert_eq!(refusal(again(&node_of(users, ""), &known)).0, NOBODY);
+    let admin = r#""principals": {"joe": {"ticket": "secret-of-joe", "role": "admin"}}"#;
+    for users in [r#""principals": {}"#, admin] {
+        assert_eq!(again(&node_of(users, ""), &known), NOBODY);
     }
-    assert_eq!(who(&again(&node_of(USERS, ""), &known).expect("joins")), joe("cookie"));
-    assert_eq!(refusal(again(&node_of(USERS, r#", "purge_on_startup": true"#), &known)).0, NOBODY);
-    assert_eq!(refusal(again(&node_of(USERS, ""), &known)).0, NOBODY);
+    assert_eq!(again(&node_of(USERS, ""), &known), JOE);
+    assert_eq!(again(&node_of(USERS, r#", "purge_on_startup": true"#), &known), NOBODY);
+    assert_eq!(again(&node_of(USERS, ""), &known), NOBODY);
 }

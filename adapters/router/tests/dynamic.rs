@@ -5,8 +5,9 @@ mod support;
 use std::sync::mpsc;
 use support::authenticator::{Answer, Authenticator};
 use support::{TestNode, cra, refusal, ticket, who};
-use wampd_core::message::Payload;
-use wampd_core::uri::Uri;
+use wampd_core::client::ClientEvent;
+use wampd_core::message::{Payload, RegisterOptions, YieldOptions};
+use wampd_core::uri::{MatchPolicy, Uri};
 use wampd_core::value::{Dict, Value};
 
 const AUTH: &str = r#"{
@@ -80,8 +81,6 @@ fn a_procedure_decides_who_a_client_is() {
     assert_eq!(refusal(node.join("realm1", Some("tim"), ticket("wrong"))).0, "com.example.no_such_user");
     // Where the authenticator is to be called in the realm that the client asks for.
     assert_eq!(refusal(node.join("realm3", Some("tim"), ticket("x"))).0, "wamp.error.no_such_realm");
-    assert_eq!(refusal(node.join("realm2", Some("tim"), ticket("x"))), failed("the dynamic authenticator failed"));
-    assert!(node.log().contains("wamp.error.no_such_procedure"), "{}", node.log());
 
     let asked = authenticator.stop();
     let [realm, authid, details] = asked[0].as_slice() else { panic!("{asked:?}") };
@@ -104,17 +103,92 @@ fn an_authenticator_is_called_with_its_role() {
     assert!(node.log().contains("authid=wampd authrole=service"), "{}", node.log());
 }
 
+/// Joins as joe when a procedure is there that decides, which it is not yet; `then` has it come.
+fn join_early<T>(node: &TestNode, times: usize, then: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        let joe = scope.spawn(|| node.join("realm1", Some("joe"), cra("secret-of-joe")).expect("joins"));
+        node.logged("procedure is not registered yet", times);
+        let came = then();
+        joe.join().expect("no panic");
+        came
+    })
+}
+
 #[test]
-fn an_authenticator_that_is_not_there() {
+fn a_login_waits_for_its_authenticator_to_be_registered() {
     let node = TestNode::new(AUTH);
-    let refused = || refusal(node.join("realm1", Some("joe"), cra("secret-of-joe")));
-    assert_eq!(refused(), failed("the dynamic authenticator failed"));
-    let authenticator = Authenticator::new(node.service(), decide);
-    node.join("realm1", Some("joe"), cra("secret-of-joe")).expect("joins");
+    let authenticator = join_early(&node, 1, || Authenticator::new(node.service(), decide));
     authenticator.stop();
-    assert_eq!(refused(), failed("the dynamic authenticator failed"));
-    Authenticator::new(node.service(), decide);
-    node.join("realm1", Some("joe"), cra("secret-of-joe")).expect("joins again");
+    join_early(&node, 2, || Authenticator::new(node.service(), decide)).stop();
+    // A pattern will do.
+    let service = join_early(&node, 3, || {
+        let mut service = node.service();
+        let options = RegisterOptions { matching: MatchPolicy::Prefix, ..RegisterOptions::default() };
+        service.register("com.example.", options).expect("registered");
+        let event = service.next_event(None).expect("an event");
+        let Some(ClientEvent::Invocation { request, .. }) = event else { panic!("{event:?}") };
+        let secret = Payload::from_args([decide("joe", &Dict::new()).expect("answers").expect("a secret")]);
+        service.yield_result(request, YieldOptions::default(), secret).expect("answered");
+        service
+    });
+    drop(service);
+}
+
+#[test]
+fn a_login_whose_authenticator_goes_away_waits_for_the_next() {
+    let node = TestNode::new(AUTH);
+    let (asked, is_asked) = mpsc::channel();
+    let silent = Authenticator::new(node.service(), move |_, _| {
+        asked.send(()).expect("received");
+        None
+    });
+    std::thread::scope(|scope| {
+        let joe = scope.spawn(|| node.join("realm1", Some("joe"), cra("secret-of-joe")).expect("joins"));
+        is_asked.recv().expect("asked");
+        silent.stop();
+        node.logged("procedure is not registered yet", 1);
+        let authenticator = Authenticator::new(node.service(), decide);
+        joe.join().expect("no panic");
+        assert_eq!(authenticator.stop().len(), 1);
+    });
+}
+
+#[test]
+fn a_login_that_ends_its_authenticators_is_not_asked_about_for_ever() {
+    let node = TestNode::new(AUTH);
+    std::thread::scope(|scope| {
+        let joe = scope.spawn(|| refusal(node.join("realm1", Some("joe"), cra("secret-of-joe"))));
+        for _ in 0..3 {
+            let (asked, is_asked) = mpsc::channel();
+            let dying = Authenticator::new(node.service(), move |_, _| {
+                asked.send(()).expect("received");
+                None
+            });
+            is_asked.recv().expect("asked");
+            dying.stop();
+        }
+        assert_eq!(joe.join().expect("no panic"), failed("the dynamic authenticator failed"));
+    });
+    assert!(node.log().contains("wamp.error.canceled"), "{}", node.log());
+}
+
+#[test]
+fn a_login_whose_authenticator_never_comes_is_refused_for_now() {
+    let node = TestNode::with_limits(AUTH, r#"{"auth_timeout_ms": 100}"#);
+    let refused = refusal(node.join("realm2", Some("tim"), ticket("x")));
+    assert_eq!(refused, failed("the authenticator did not answer in time"));
+    assert!(node.log().contains("realm=realm2 procedure=com.example.authenticate"), "{}", node.log());
+}
+
+#[test]
+fn logins_that_wait_for_an_authenticator_are_limited() {
+    let node = TestNode::with_limits(AUTH, r#"{"max_held_decisions": 1}"#);
+    join_early(&node, 1, || {
+        let refused = refusal(node.join("realm1", Some("joe"), cra("x")));
+        assert_eq!(refused, failed("the dynamic authenticator failed"));
+        node.logged("refused: limit max_held_decisions reached times=1", 1);
+        Authenticator::new(node.service(), decide)
+    });
 }
 
 #[test]
@@ -140,6 +214,8 @@ fn too_many_logins_are_refused_at_once() {
         assert_eq!(refusal(node.join("realm1", Some("two"), cra("x"))), failed("the dynamic authenticator failed"));
         assert!(node.log().contains("too many calls wait for an answer"), "{}", node.log());
         assert_eq!(authenticator.stop().len(), 1);
-        assert_eq!(waiting.join().expect("no panic"), failed("the dynamic authenticator failed"), "its callee is gone");
+        // Its callee is gone.
+        Authenticator::new(node.service(), decide);
+        assert_eq!(waiting.join().expect("no panic").0, "com.example.no_such_user");
     });
 }

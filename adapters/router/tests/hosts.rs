@@ -12,7 +12,7 @@ fn config(auth: &str, limits: &str) -> String {
     let all = r#"[{"uri": "", "match": "prefix",
         "allow": {"call": true, "register": true, "publish": true, "subscribe": true}}]"#;
     format!(
-        r#"{{"version": 2, "wampd": {{"host_limits": {limits}, "limits": {{"max_failed_logins_per_address": 1000}}}},
+        r#"{{"version": 2, "wampd": {{"farewell": "told", "host_limits": {limits}, "limits": {{"max_failed_logins_per_address": 1000}}}},
         "workers": [{{"type": "router", "options": {{"pythonpath": [".."]}},
         "realms": [{{"name": "realm1", "roles": [{{"name": "user", "permissions": {all}}}, {{"name": "guest"}}]}}],
         "transports": [{{"type": "web", "endpoint": {{"type": "tcp", "interface": "127.0.0.1", "port": 0}},
@@ -106,6 +106,99 @@ async def create_later(config, controller):
 }
 
 #[test]
+fn what_a_python_function_can_not_answer_fails_that_login_alone() {
+    if !has_python() {
+        return;
+    }
+    let folder = Folder::new();
+    folder.write(
+        "odd.py",
+        r#"
+import sys
+
+class ApplicationError(Exception):
+    def __init__(self, error, *args):
+        super().__init__(*args)
+        self.error = error
+
+class Unprintable:
+    def __str__(self):
+        raise KeyError("no text")
+
+    def __repr__(self):
+        raise KeyError("no text")
+
+class Stop(BaseException):
+    pass
+
+class Trap:
+    def __str__(self):
+        raise SystemExit(4)
+
+def create(config, controller):
+    def authenticate(realm, authid, details):
+        if authid == "circle":
+            circle = {}
+            circle["extra"] = circle
+            return circle
+        if authid == "deep":
+            deep = []
+            for _ in range(100000):
+                deep = [deep]
+            return {"role": "user", "extra": {"deep": deep}}
+        if authid == "long":
+            return {"role": "user", "extra": {"long": "x" * 100000}}
+        if authid == "surrogate":
+            return {"role": "user", "extra": {"x": "\ud800"}}
+        if authid == "no uri":
+            raise ApplicationError("not a uri", "no")
+        if authid == "unprintable":
+            raise ApplicationError(Unprintable())
+        if authid == "exit":
+            sys.exit(3)
+        if authid == "set":
+            return {"role": {"user"}}
+        if authid == "200 levels":
+            deep = []
+            for _ in range(200):
+                deep = {"deep": deep}
+            return {"role": "user", "extra": deep}
+        if authid == "huge":
+            return {"role": "user", "extra": {"x": 10**400}}
+        if authid == "digits":
+            return {"role": "user", "extra": {"x": 10**5000}}
+        if authid == "nan":
+            return {"role": "user", "extra": {"x": float("nan")}}
+        if authid == "object":
+            return {"role": "user", "extra": {"x": Unprintable()}}
+        if authid == "key":
+            return {"role": "user", "extra": {Unprintable(): 1}}
+        if authid == "unprintable error":
+            raise ValueError(Unprintable())
+        if authid == "stop":
+            raise Stop()
+        if authid == "interrupt":
+            raise KeyboardInterrupt()
+        if authid == "trap":
+            raise ApplicationError(Trap())
+        return "user"
+
+    return authenticate
+"#,
+    );
+    let auth = python("anonymous", "odd.create", "{}");
+    let node = TestNode::start(folder.load("config.json", &config(&format!("{{{auth}}}"), "{}")).0);
+    let names = ["circle", "deep", "long", "surrogate", "no uri", "unprintable", "exit", "set", "200 levels", "huge"];
+    let more = ["digits", "nan", "object", "key", "unprintable error", "stop", "interrupt", "trap"];
+    for name in names.into_iter().chain(more) {
+        let refused = refusal(node.join("realm1", Some(name), vec![]));
+        assert_eq!(refused, failed("the authenticator failed"), "{name}\n{}", node.log());
+        assert_eq!(who(&node.join("realm1", Some("joe"), vec![]).expect("joins")).1, "user", "after {name}");
+    }
+    assert_eq!(node.log().matches("process started").count(), 1, "{}", node.log());
+}
+
+#[test]
 fn functions_that_can_not_be_made() {
     if !has_python() {
         return;
@@ -161,6 +254,8 @@ for line in sys.stdin:
     elif name == "endless":
         while True:
             sys.stdout.write("x" * 65536)
+    elif name == "no uri":
+        answer(id=number, error="not a uri", message="no")
     elif name == "no json":
         print("Hello", flush=True)
     elif name == "stranger":
@@ -193,8 +288,9 @@ fn what_a_host_does_wrong_fails_that_handshake_only() {
     for (name, message, why) in [
         ("killed", "the authenticator failed", "signal: 9"),
         ("gone", "the authenticator failed", "exit status: 3"),
-        ("long", "the authenticator failed", "a line of more than 65536 bytes"),
+        ("long", "the authenticator failed", "it answered with more than 65536 bytes"),
         ("endless", "the authenticator failed", "a line of more than 65536 bytes"),
+        ("no uri", "the authenticator failed", "error is not a URI"),
         ("no json", "the authenticator failed", "it is not JSON"),
         ("stranger", "the authenticator failed", "which was never asked"),
         ("list", "got invalid return type", "got list"),
@@ -210,7 +306,7 @@ fn what_a_host_does_wrong_fails_that_handshake_only() {
         let log = node.log();
         assert!(log.contains(why), "{name}: {why} in\n{log}");
     }
-    assert!(node.log().matches("process started").count() >= 9);
+    assert!(node.log().matches("process started").count() >= 8);
     drop(witness);
 }
 

@@ -29,11 +29,12 @@ impl Folder {
     }
 
     /// The example, on ports of the system's choice and with these limits.
-    fn example(&self, limits: &str) {
+    fn example(&self, limits: &str, farewell: &str) {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/wampcra-function");
         let read = |name| std::fs::read_to_string(example.join(name)).expect("read");
         let mut config: serde_json::Value = serde_json::from_str(&read("config.json")).expect("JSON");
         config["wampd"]["limits"] = serde_json::from_str(limits).expect("JSON");
+        config["wampd"]["farewell"] = farewell.into();
         let transports = config["workers"][0]["transports"].as_array_mut().expect("a list");
         for transport in transports.iter_mut() {
             transport["endpoint"]["port"] = 0.into();
@@ -71,7 +72,12 @@ fn wampd(args: &[&str]) -> Command {
 impl Wampd {
     /// Starts the example; it listens on three ports: WebSocket at `/ws`, WebSocket for the backend, RawSocket.
     fn example(folder: &Folder, limits: &str) -> Self {
-        folder.example(limits);
+        Self::parting(folder, limits, "silent")
+    }
+
+    /// The same with `wampd.farewell`.
+    fn parting(folder: &Folder, limits: &str, farewell: &str) -> Self {
+        folder.example(limits, farewell);
         let folder = folder.0.to_str().expect("UTF-8");
         let mut child = wampd(&["start", "--cbdir", folder, "--log-format=json", "--log-level", "debug"]);
         let mut child = child.spawn().expect("started");
@@ -222,8 +228,18 @@ fn a_configuration_is_looked_for_in_the_folder() {
     assert!(says.starts_with(".crossbar: error: there is no configuration in this folder"), "{says}");
 }
 
+/// Waits for the end of a client.
+fn end_of(client: &mut Client) -> End {
+    loop {
+        match client.next_event(Some(LONG)) {
+            Ok(event) => assert!(event.is_some(), "no end"),
+            Err(end) => return end,
+        }
+    }
+}
+
 #[test]
-fn it_serves_and_says_goodbye() {
+fn it_serves_until_it_is_told_to_stop_and_its_clients_take_that_for_a_loss() {
     let folder = Folder::new("goodbye");
     let mut wampd = Wampd::example(&folder, "{}");
     let mut client = wampd.join("client1", "secret123").expect("joins");
@@ -232,18 +248,29 @@ fn it_serves_and_says_goodbye() {
     let joined = wampd.wait_for("session joined");
     assert_eq!((&joined["authid"], &joined["authprovider"]), (&"client1".into(), &"function".into()));
     wampd.signal("TERM");
-    let end = loop {
-        match client.next_event(Some(LONG)) {
-            Ok(event) => assert!(event.is_some(), "no end"),
-            Err(end) => break end,
-        }
-    };
-    assert!(matches!(&end, End::Left(reason) if *reason == close::SYSTEM_SHUTDOWN), "{end}");
+    let end = end_of(&mut client);
+    assert!(matches!(&end, End::Lost(_)) && end.to_string().contains("1001"), "{end}");
     drop(client);
     let (status, log) = wampd.end();
     assert_eq!(status.code(), Some(0));
     let events: Vec<&str> = log.iter().filter_map(|line| line["event"].as_str()).collect();
     assert_eq!(events.last(), Some(&"stopped"), "{events:?}");
+    let left = log.iter().find(|line| line["event"] == "session left").expect("a line");
+    assert_eq!((&left["session"], &left["cause"]), (&joined["session"], &"the router shuts down".into()));
+}
+
+#[test]
+fn it_says_goodbye_if_it_is_configured_to() {
+    let folder = Folder::new("told");
+    let mut wampd = Wampd::parting(&folder, "{}", "told");
+    let mut client = wampd.join("client1", "secret123").expect("joins");
+    let joined = wampd.wait_for("session joined");
+    wampd.signal("TERM");
+    let end = end_of(&mut client);
+    assert!(matches!(&end, End::Left(reason) if *reason == close::SYSTEM_SHUTDOWN), "{end}");
+    drop(client);
+    let (status, log) = wampd.end();
+    assert_eq!(status.code(), Some(0));
     let left = log.iter().find(|line| line["event"] == "session left").expect("a line");
     assert_eq!((&left["session"], &left["reason"]), (&joined["session"], &"wamp.close.system_shutdown".into()));
 }
@@ -252,7 +279,7 @@ fn it_serves_and_says_goodbye() {
 fn a_second_signal_does_not_wait_for_peers() {
     let folder = Folder::new("second");
     let patient = r#"{"goodbye_timeout_ms": 3600000, "shutdown_timeout_ms": 3600000}"#;
-    let wampd = Wampd::example(&folder, patient);
+    let wampd = Wampd::parting(&folder, patient, "told");
     let mut raw = wampd.raw();
     raw.send(HELLO);
     assert_eq!(raw.receive().expect("WELCOME")[0], 2);

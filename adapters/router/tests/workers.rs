@@ -10,10 +10,15 @@ use wampd_core::client::ClientConfig;
 use wampd_core::uri::Uri;
 use wampd_mio::client::{Client, Options, Url};
 
-/// A node with these workers beside the router, whose components these are.
+/// A node with these workers beside the router, whose components these are. It does not wait for them.
 fn config(components: &str, workers: &str) -> String {
+    config_with(components, workers, r#", "listen": "at_once""#, "")
+}
+
+/// The same with more under `wampd`, and under `wampd.host_limits`.
+fn config_with(components: &str, workers: &str, wampd: &str, limits: &str) -> String {
     format!(
-        r#"{{"version": 2, "wampd": {{"python": "./python", "host_limits": {{"restart_backoff_ms": 1}}}},
+        r#"{{"version": 2, "wampd": {{"python": "./python", "host_limits": {{"restart_backoff_ms": 1{limits}}}{wampd}}},
         "workers": [{{"type": "router", "components": [{components}],
             "realms": [{{"name": "realm1", "roles": [{{"name": "backend"}}, {{"name": "anonymous"}}]}},
                 {{"name": "realm2", "roles": [{{"name": "backend"}}]}}],
@@ -29,12 +34,6 @@ fn written(folder: &Folder, name: &str) -> String {
         if text.ends_with('\n') {
             return text;
         }
-        std::thread::yield_now();
-    }
-}
-
-fn logged(node: &TestNode, part: &str, times: usize) {
-    while node.log().matches(part).count() < times {
         std::thread::yield_now();
     }
 }
@@ -93,10 +92,8 @@ fn components_are_started_one_after_the_other() {
     let made = std::process::Command::new("mkfifo").arg(folder.path().join("go")).status();
     assert!(made.expect("mkfifo").success());
     let component = |name: &str| {
-        format!(
-            r#"{{"type": "class", "classname": "a.B", "id": "{name}", "realm": "realm1", "role": "backend",
-            "extra": "{name}", "wampd": {{"restart": "never"}}}}"#
-        )
+        let component = component(name);
+        format!(r#"{}, "wampd": {{"restart": "never"}}}}"#, component.trim_end_matches('}'))
     };
     let components = ["first", "second", "third"].map(component).join(", ");
     let (node, _) = folder.load("config.json", &config(&components, ""));
@@ -104,10 +101,92 @@ fn components_are_started_one_after_the_other() {
     assert!(written(&folder, "request").contains("first"));
     assert!(!node.log().contains("process=second"), "{}", node.log());
     std::fs::write(folder.path().join("go"), "go\n").expect("written");
-    logged(&node, "process started process=third", 1);
+    node.logged("process started process=third", 1);
     let log = node.log();
     let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("no {text} in {log}"));
     assert!(at("process started process=second") < at("process started process=third"));
+}
+
+/// An interpreter that is ready when there is a file with the name of the component, and waits for its end.
+fn patient_python(folder: &Folder) {
+    let script = "#!/bin/sh\nread -r program; read -r request\n\
+        name=$(echo \"$request\" | sed 's/.*\"extra\":\"\\([a-z]*\\)\".*/\\1/')\n\
+        while [ ! -e \"$name\" ]; do sleep 0.01; done\necho ready\nread -r end\n";
+    let file = folder.write("python", script);
+    std::fs::set_permissions(file, PermissionsExt::from_mode(0o700)).expect("executable");
+}
+
+fn component(name: &str) -> String {
+    format!(
+        r#"{{"type": "class", "classname": "a.B", "id": "{name}", "realm": "realm1", "role": "backend",
+        "extra": "{name}"}}"#
+    )
+}
+
+fn refuses(node: &TestNode) -> bool {
+    let refused = std::net::TcpStream::connect(("127.0.0.1", node.port(0)));
+    refused.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+}
+
+fn join(node: &TestNode) -> Client {
+    let url: Url = format!("rs://127.0.0.1:{}", node.port(0)).parse().expect("a URL");
+    Client::connect(&url, &Options::default(), ClientConfig::anonymous(Uri::from("realm1"))).expect("joins")
+}
+
+/// Those that connect to the transports, and guests, are started when these listen.
+#[test]
+fn a_router_listens_when_its_components_are_ready() {
+    let folder = Folder::new();
+    patient_python(&folder);
+    let outside = r#"{"type": "class", "classname": "c.D", "id": "outside", "realm": "realm1", "extra": "outside",
+        "transport": {"type": "rawsocket", "endpoint": {"type": "tcp", "host": "127.0.0.1", "port": 1}}}"#;
+    let workers = format!(
+        r#", {{"type": "container", "components": [{outside}, {}]}},
+        {{"type": "guest", "id": "guest", "executable": "sh", "arguments": ["-c", "read -r end"]}}"#,
+        component("third")
+    );
+    let components = ["first", "second"].map(component).join(", ");
+    let (node, warnings) = folder.load("config.json", &config_with(&components, &workers, "", ""));
+    assert_eq!(warnings, "");
+    let node = TestNode::start(node);
+    for name in ["first", "second", "third"] {
+        node.logged(&format!("process started process={name}"), 1);
+        assert!(refuses(&node), "before {name} is ready");
+        for later in ["outside", "guest"] {
+            assert!(!node.log().contains(&format!("process started process={later}")), "{}", node.log());
+        }
+        folder.write(name, "");
+    }
+    node.logged("listening endpoint=tcp4:127.0.0.1", 1);
+    join(&node);
+    node.logged("process started process=outside", 1);
+    node.logged("process started process=guest", 1);
+}
+
+#[test]
+fn a_component_that_is_never_ready_does_not_keep_the_router_from_listening() {
+    let folder = Folder::new();
+    patient_python(&folder);
+    let config = config_with(&component("never"), "", "", r#", "start_timeout_ms": 100"#);
+    let node = TestNode::start(folder.load("config.json", &config).0);
+    node.logged("listening endpoint=tcp4:127.0.0.1", 1);
+    join(&node);
+    let line = "component is not ready in time: others do not wait for it any more process=never \
+        limit=wampd.host_limits.start_timeout_ms start_timeout_ms=100";
+    assert!(node.log().contains(line), "{}", node.log());
+    folder.write("never", "");
+}
+
+#[test]
+fn a_component_that_fails_does_not_keep_the_router_from_listening() {
+    let folder = Folder::new();
+    let file = folder.write("python", "#!/bin/sh\nexit 1\n");
+    std::fs::set_permissions(file, PermissionsExt::from_mode(0o700)).expect("executable");
+    let config = config_with(&component("broken"), "", "", "");
+    let node = TestNode::start(folder.load("config.json", &config).0);
+    node.logged("listening endpoint=tcp4:127.0.0.1", 1);
+    join(&node);
+    node.logged("process ended process=broken", 2);
 }
 
 #[test]
@@ -140,7 +219,7 @@ fn guests_are_started_logged_and_restarted_by_policy() {
         ("process started process=eager", 3),
         ("process ended process=once", 1),
     ] {
-        logged(&node, part, times);
+        node.logged(part, times);
     }
     let log = node.log();
     let count = |part: &str| log.matches(part).count();

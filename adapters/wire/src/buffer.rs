@@ -34,10 +34,11 @@ impl ReadBuffer {
     }
 }
 
-/// How much a frame that is not there yet may reserve: this many bytes, or this many times what has arrived of it. What is
-/// reserved and not written to takes addresses, but no memory, from systems that give it by the page.
-const ROOM_AT_ONCE: usize = 256 << 10;
-const ROOM_RATIO: usize = 64;
+/// How much a frame that is not there yet may reserve: this many bytes, or this many times what has arrived of it, and twice as
+/// much if that is room for all of it. A header alone reserves next to nothing of what it announces; and a long frame is copied
+/// once, and at most a fifteenth of it once more.
+pub(crate) const LEAST_ROOM: usize = 512;
+pub(crate) const ROOM_RATIO: usize = 16;
 
 /// What the start of the buffered bytes holds.
 pub(crate) enum Parsed<H> {
@@ -110,7 +111,8 @@ impl Inbox {
     fn make_room(&mut self, need: usize, more: usize) {
         let arrived = self.held.len() + more;
         if arrived > self.held.capacity() {
-            let room = need.min(arrived.saturating_mul(ROOM_RATIO).max(ROOM_AT_ONCE));
+            let room = arrived.saturating_mul(ROOM_RATIO).max(LEAST_ROOM);
+            let room = if need / 2 <= room { need } else { room };
             // Growing it would round up to twice what there was.
             let mut larger = BytesMut::with_capacity(room.max(arrived));
             larger.extend_from_slice(&self.held);
@@ -137,6 +139,11 @@ impl Inbox {
 
     pub(crate) fn len(&self) -> usize {
         self.held.len()
+    }
+
+    /// Bytes of memory reserved here.
+    pub(crate) fn memory(&self) -> usize {
+        self.held.capacity()
     }
 }
 
@@ -206,11 +213,19 @@ mod tests {
                 assert_eq!(whole.map(|(_, payload)| payload.len()), (arrived == LEN).then_some(LEN));
                 if arrived < LEN {
                     moved += if inbox.held.as_ptr() == before.0 { 0 } else { before.1 };
-                    assert!(inbox.held.capacity() <= LEN.min(ROOM_AT_ONCE.max(arrived * ROOM_RATIO)));
+                    assert!(inbox.memory() <= LEN.min(LEAST_ROOM.max(arrived * ROOM_RATIO) * 2));
                 }
             }
             assert!(moved <= LEN / 2, "{moved} bytes moved");
         }
+    }
+
+    #[test]
+    fn a_header_reserves_nothing_of_what_it_announces() {
+        let parse = |_: &[u8]| Ok::<_, ()>(Parsed::Frame { head: (), header: 4, payload: 16 << 20 });
+        let mut inbox = Inbox::default();
+        assert!(inbox.frame(&mut BytesMut::from(&[0; 4][..]), parse).unwrap().is_none());
+        assert!(inbox.memory() <= LEAST_ROOM, "{} bytes", inbox.memory());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     buffer::{Inbox, Parsed},
     error::TransportError,
     framing::{Encoding, MessageTooLong},
-    http::{HttpError, HttpOptions, HttpRequest, HttpResponse, Method, OPEN_TIMEOUT, find_head_end},
+    http::{ContentLength, HttpError, HttpOptions, HttpRequest, HttpResponse, Method, OPEN_TIMEOUT, find_head_end},
     incoming::Incoming,
     link::Link,
     rawsocket::{self, MAGIC, MaxLength, RawSocket, RawSocketError, RawSocketOptions, RawSocketRefusal},
@@ -121,6 +121,25 @@ impl Connection {
         self.inbox.len()
     }
 
+    /// Bytes of memory held here: an unfinished frame with the room for what follows, the fragments of an unfinished message,
+    /// the rest of a batch, and what [`hold`](Self::hold) kept.
+    pub fn held_memory(&self) -> usize {
+        let link = if let State::Linked(link) = &self.state { link.held_memory() } else { 0 };
+        self.inbox.memory() + link
+    }
+
+    /// Refuses messages longer than `limit` bytes from now on, all fragments or a whole batch together, whatever else the
+    /// options allow; pings too. `None` ends that. For peers that have not joined a session yet.
+    ///
+    /// Has an effect only while there are messages: call it after the opening handshake was accepted. A peer that sends a
+    /// longer message meets [`WebSocketError::TooLongBeforeJoin`](crate::WebSocketError::TooLongBeforeJoin) or
+    /// [`RawSocketError::TooLongBeforeJoin`], as soon as the header of the frame has arrived.
+    pub fn limit_messages(&mut self, limit: Option<usize>) {
+        if let State::Linked(link) = &mut self.state {
+            link.limit_messages(limit.unwrap_or(usize::MAX));
+        }
+    }
+
     /// Accepts the request of [`Incoming::Http`] as a WebSocket.
     ///
     /// # Errors
@@ -177,7 +196,9 @@ impl Connection {
     #[must_use]
     pub fn respond_head(&mut self, response: &HttpResponse<'_>, out: &mut Vec<u8>) -> bool {
         let State::HttpAnswer { head_only, .. } = self.state else { return false };
-        response.write_head(out);
+        // A body that follows is as long as it is.
+        let length = if head_only { response.length } else { ContentLength::OfBody };
+        HttpResponse { length, ..*response }.write_head(out);
         self.shut();
         !head_only
     }
@@ -353,7 +374,8 @@ impl Connection {
 pub(crate) fn parse_http_head(bytes: &[u8], scanned: &mut usize, limit: usize) -> Result<Parsed<()>, HttpError> {
     match find_head_end(bytes, scanned) {
         Some(end) if end <= limit => Ok(Parsed::Frame { head: (), header: 0, payload: end }),
-        None if bytes.len() <= limit => Ok(Parsed::Need(usize::MAX)),
+        // One byte more than the limit, so that a head that is too long is seen.
+        None if bytes.len() <= limit => Ok(Parsed::Need(limit.saturating_add(1))),
         _ => Err(HttpError::HeadTooLong { limit }),
     }
 }

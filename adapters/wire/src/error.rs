@@ -39,6 +39,25 @@ pub enum Fault {
 }
 
 impl TransportError {
+    /// Whether a message was longer than what [`Connection::limit_messages`](crate::Connection::limit_messages) allows.
+    pub const fn is_too_long_before_join(&self) -> bool {
+        matches!(
+            self,
+            Self::WebSocket(WebSocketError::TooLongBeforeJoin { .. })
+                | Self::RawSocket(RawSocketError::TooLongBeforeJoin(_))
+        )
+    }
+
+    /// Whether a message, a frame or a ping was longer than accepted.
+    pub const fn is_too_long(&self) -> bool {
+        self.is_too_long_before_join()
+            || matches!(
+                self,
+                Self::WebSocket(WebSocketError::FrameTooLong { .. } | WebSocketError::MessageTooLong { .. })
+                    | Self::RawSocket(RawSocketError::MessageTooLong(_) | RawSocketError::PingTooLong(_))
+            )
+    }
+
     /// Who caused it.
     pub const fn fault(&self) -> Fault {
         match self {

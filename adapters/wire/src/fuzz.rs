@@ -11,7 +11,7 @@ use wampd_core::{codec::Format, time::Instant};
 use crate::{
     Incoming, MaxLength, RawSocketOptions, ServerOptions, Subprotocol, TransportError, UpgradeOptions,
     WebSocketOptions,
-    buffer::Inbox,
+    buffer::{Inbox, LEAST_ROOM, ROOM_RATIO},
     connection::Connection,
     framing::push_control,
     link::Link,
@@ -77,7 +77,16 @@ type Trace = (Vec<String>, Vec<u8>);
 fn compare<R: Role>(link: impl Fn() -> Link<R>, stream: &[u8], cut: usize) {
     let play = |cut| {
         let (mut link, mut inbox) = (link(), Inbox::default());
-        let trace = play(stream, cut, |input, out| link.next(Instant::ZERO, &mut inbox, input, out));
+        let trace = play(stream, cut, |input, out| {
+            let next = link.next(Instant::ZERO, &mut inbox, input, out);
+            let held = inbox.memory() + link.held_memory();
+            assert!(
+                held <= LEAST_ROOM * 2 + stream.len() * ROOM_RATIO * 2,
+                "{held} bytes are held of {}",
+                stream.len()
+            );
+            next
+        });
         if link.is_closed() {
             assert_eq!(inbox.len(), 0, "a closed connection keeps nothing");
         }

@@ -74,6 +74,11 @@ impl HttpRequest {
         self.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
+    /// All headers in an unspecified order, names in lower case, whatever is in their values.
+    pub fn headers_as_bytes(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
+
     /// Whether the client asks for a WebSocket.
     pub fn is_websocket_upgrade(&self) -> bool {
         has_token(&self.headers, "upgrade", "websocket")
@@ -192,6 +197,21 @@ pub struct HttpResponse<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// The body; for a HEAD request only its length is sent.
     pub body: &'a [u8],
+    /// What `Content-Length` says.
+    pub length: ContentLength,
+}
+
+/// What `Content-Length` of a response says. Anything but [`OfBody`](Self::OfBody) is for responses to HEAD requests whose
+/// body is not made, which may say nothing (RFC 9110 section 8.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentLength {
+    /// The length of the body.
+    #[default]
+    OfBody,
+    /// The length that the body would have.
+    Bytes(u64),
+    /// Nothing: the length is not known.
+    Unknown,
 }
 
 impl HttpResponse<'_> {
@@ -204,10 +224,18 @@ impl HttpResponse<'_> {
 
     pub(crate) fn write_head(&self, out: &mut Vec<u8>) {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
-        let length = self.body.len().to_string();
+        let length = match self.length {
+            ContentLength::OfBody => self.body.len().to_string(),
+            ContentLength::Bytes(length) => length.to_string(),
+            ContentLength::Unknown => String::new(),
+        };
         let own = [("Connection", "close"), ("Content-Type", self.content_type), ("Content-Length", &length)];
         // What 304 says of the content would have to be true of the content that is not sent (RFC 9110 section 15.4.5).
-        let own = if self.status == 304 { &own[..1] } else { &own };
+        let own = match self.length {
+            _ if self.status == 304 => &own[..1],
+            ContentLength::Unknown => &own[..2],
+            ContentLength::OfBody | ContentLength::Bytes(_) => &own,
+        };
         for (name, value) in own.iter().chain(self.headers) {
             if is_valid_header(name, value) {
                 head.extend([name, ": ", value, "\r\n"]);
@@ -289,8 +317,8 @@ impl HttpError {
             _ => &[],
         };
         let body = format!("{self}\n");
-        let response =
-            HttpResponse { status, content_type: "text/plain; charset=utf-8", headers, body: body.as_bytes() };
+        let (content_type, length) = ("text/plain; charset=utf-8", ContentLength::OfBody);
+        let response = HttpResponse { status, content_type, headers, body: body.as_bytes(), length };
         response.write(head_only, out);
     }
 }

@@ -48,7 +48,7 @@ pub use client::Client;
 pub use connection::{Connection, ServerOptions};
 pub use error::{Fault, TransportError};
 pub use framing::{Encoding, FrameStart, Framing, MAX_HEADER, MessageTooLong, Subprotocol};
-pub use http::{HttpError, HttpOptions, HttpRequest, HttpResponse, Method};
+pub use http::{ContentLength, HttpError, HttpOptions, HttpRequest, HttpResponse, Method};
 pub use incoming::Incoming;
 pub use keepalive::PingOptions;
 pub use origin::{InvalidOriginPattern, OriginPattern, OriginPolicy};

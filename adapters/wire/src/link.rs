@@ -32,6 +32,21 @@ impl<R: Role> Link<R> {
         }
     }
 
+    /// Bytes of memory held beside the inbox.
+    pub(crate) fn held_memory(&self) -> usize {
+        match self {
+            Self::WebSocket(link) => link.held_memory(),
+            Self::RawSocket(_) => 0,
+        }
+    }
+
+    pub(crate) fn limit_messages(&mut self, limit: usize) {
+        match self {
+            Self::WebSocket(link) => link.limit_messages(limit),
+            Self::RawSocket(link) => link.limit_messages(limit),
+        }
+    }
+
     pub(crate) fn encoding(&self) -> Encoding {
         match self {
             Self::WebSocket(link) => link.encoding(),

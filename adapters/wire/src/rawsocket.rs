@@ -27,6 +27,12 @@ impl MaxLength {
     /// 2^24 bytes.
     pub const MAX: Self = Self(15);
 
+    /// The least that a client has to accept: 2^11 bytes for JSON, 2^10 for others. The WELCOME of a router with all its
+    /// features does not fit into less, so such a client could never join.
+    pub const fn for_welcome(format: Format) -> Self {
+        Self(if matches!(format, Format::Json) { 2 } else { 1 })
+    }
+
     /// The greatest limit that is not above `bytes`, at least 2^9.
     pub const fn at_most(bytes: usize) -> Self {
         let mut limit = Self::MAX;
@@ -49,7 +55,8 @@ pub struct RawSocketOptions {
     pub formats: Vec<Format>,
     /// Longest message accepted, announced to the peer. Default 2^24 bytes.
     pub max_message: MaxLength,
-    /// Longest payload of a ping or pong accepted, in bytes; each is held in memory and a ping is answered in full. Default 4,096.
+    /// Longest payload of a ping or pong accepted, in bytes, if that is less than `max_message`; each is held in memory and
+    /// a ping is answered in full. Default 2^24.
     pub max_ping: usize,
     /// Automatic pings. Default [`PingOptions::OFF`]: Autobahn|Python's RawSocket clients do not understand a ping and end
     /// the connection.
@@ -61,7 +68,7 @@ impl Default for RawSocketOptions {
         Self {
             formats: vec![Format::Json, Format::Cbor, Format::MsgPack],
             max_message: MaxLength::MAX,
-            max_ping: 4096,
+            max_ping: RAWSOCKET_MAX,
             ping: PingOptions::OFF,
         }
     }
@@ -141,6 +148,8 @@ pub enum RawSocketError {
     MessageTooLong(MessageTooLong),
     /// A ping or pong longer than [`RawSocketOptions::max_ping`].
     PingTooLong(MessageTooLong),
+    /// A message longer than what [`Connection::limit_messages`](crate::Connection::limit_messages) allows for now.
+    TooLongBeforeJoin(MessageTooLong),
 }
 
 impl fmt::Display for RawSocketError {
@@ -153,6 +162,7 @@ impl fmt::Display for RawSocketError {
             Self::UnknownFrameType(kind) => write!(f, "unknown frame type {kind}"),
             Self::BadLength => f.write_str("length above 2^24"),
             Self::MessageTooLong(error) | Self::PingTooLong(error) => error.fmt(f),
+            Self::TooLongBeforeJoin(error) => write!(f, "{error} before a session is joined"),
         }
     }
 }
@@ -174,7 +184,10 @@ pub(crate) fn parse_request(
         return Err(RawSocketRefusal::ReservedBits);
     }
     match format_of(second & 0x0f) {
-        Some(format) if options.formats.contains(&format) => Ok((format, MaxLength(second >> 4))),
+        Some(format) if options.formats.contains(&format) => match MaxLength(second >> 4) {
+            accepts if accepts < MaxLength::for_welcome(format) => Err(RawSocketRefusal::MaxLengthUnacceptable),
+            accepts => Ok((format, accepts)),
+        },
         _ => Err(RawSocketRefusal::SerializerUnsupported),
     }
 }
@@ -219,6 +232,8 @@ pub(crate) struct RawSocket {
     max_receive: usize,
     max_send: usize,
     max_ping: usize,
+    /// A further limit of all that is received, see [`limit_messages`](Self::limit_messages).
+    limit: usize,
     ping: PingOptions,
     keepalive: KeepAlive,
     closed: bool,
@@ -230,11 +245,16 @@ impl RawSocket {
             format,
             max_receive: options.max_message.bytes(),
             max_send: peer_accepts.bytes(),
-            max_ping: options.max_ping,
+            max_ping: options.max_ping.min(options.max_message.bytes()),
+            limit: usize::MAX,
             ping: options.ping,
             keepalive: KeepAlive::new(&options.ping, now),
             closed: false,
         }
+    }
+
+    pub(crate) fn limit_messages(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     pub(crate) fn next(
@@ -337,6 +357,9 @@ impl RawSocket {
             }
             RAWSOCKET_PING | RAWSOCKET_PONG if len > self.max_ping => {
                 Err(RawSocketError::PingTooLong(too_long(self.max_ping)))
+            }
+            RAWSOCKET_MESSAGE | RAWSOCKET_PING | RAWSOCKET_PONG if len > self.limit => {
+                Err(RawSocketError::TooLongBeforeJoin(too_long(self.limit)))
             }
             RAWSOCKET_MESSAGE | RAWSOCKET_PING | RAWSOCKET_PONG => {
                 Ok(Parsed::Frame { head: kind, header: 4, payload: len })

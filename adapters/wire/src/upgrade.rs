@@ -74,8 +74,11 @@ pub(crate) fn accept(
         (Some(key), None) if STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16) => key,
         _ => return Err(HttpError::BadWebSocketKey),
     };
-    for origin in headers.get_all("origin") {
-        if !origin.to_str().is_ok_and(|origin| options.origins.allows(origin)) {
+    let mut origins = headers.get_all("origin").iter();
+    if let Some(origin) = origins.next() {
+        // Browsers send one. Of several nobody knows which the page has.
+        let allowed = origin.to_str().is_ok_and(|origin| options.origins.allows(origin));
+        if !allowed || origins.next().is_some() {
             return Err(HttpError::OriginNotAllowed);
         }
     }

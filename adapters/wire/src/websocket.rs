@@ -106,6 +106,13 @@ pub enum WebSocketError {
         /// The length of the message up to the frame that exceeded the limit, in bytes.
         len: u64,
     },
+    /// A message longer than what [`Connection::limit_messages`](crate::Connection::limit_messages) allows for now.
+    TooLongBeforeJoin {
+        /// The length of the message up to the frame that exceeded the limit, in bytes.
+        len: u64,
+        /// The limit, in bytes.
+        limit: usize,
+    },
     /// A close frame of one byte, or with a code that must not be sent.
     BadClose,
     /// The reason in a close frame is not UTF-8.
@@ -117,7 +124,9 @@ impl WebSocketError {
     pub const fn close_code(self) -> CloseCode {
         match self {
             Self::UnexpectedText | Self::UnexpectedBinary => CloseCode::UNSUPPORTED_DATA,
-            Self::FrameTooLong { .. } | Self::MessageTooLong { .. } => CloseCode::MESSAGE_TOO_BIG,
+            Self::FrameTooLong { .. } | Self::MessageTooLong { .. } | Self::TooLongBeforeJoin { .. } => {
+                CloseCode::MESSAGE_TOO_BIG
+            }
             Self::CloseReasonNotUtf8 => CloseCode::INVALID_DATA,
             Self::ReservedBits
             | Self::UnknownOpcode(_)
@@ -149,6 +158,12 @@ impl fmt::Display for WebSocketError {
             Self::UnexpectedBinary => "binary message for a text serializer",
             Self::FrameTooLong { len } => return write!(f, "frame of {len} bytes is too long"),
             Self::MessageTooLong { len } => return write!(f, "message of {len} bytes is too long"),
+            Self::TooLongBeforeJoin { len, limit } => {
+                return write!(
+                    f,
+                    "message of {len} bytes exceeds the limit of {limit} bytes before a session is joined"
+                );
+            }
             Self::BadClose => "bad close frame",
             Self::CloseReasonNotUtf8 => "close reason is not UTF-8",
         })
@@ -204,6 +219,8 @@ pub(crate) struct WebSocket<R> {
     fragments: Option<BytesMut>,
     /// What is left of the last batched message.
     batch: Bytes,
+    /// A further limit of the length of messages, see [`limit_messages`](Self::limit_messages).
+    limit: usize,
     keepalive: KeepAlive,
     phase: Phase,
 }
@@ -227,9 +244,19 @@ impl<R: Role> WebSocket<R> {
             separator: None,
             fragments: None,
             batch: Bytes::new(),
+            limit: usize::MAX,
             keepalive,
             phase: Phase::Open,
         }
+    }
+
+    pub(crate) fn limit_messages(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Bytes of memory held beside the inbox.
+    pub(crate) fn held_memory(&self) -> usize {
+        self.fragments.as_ref().map_or(0, BytesMut::capacity) + self.batch.len()
     }
 
     pub(crate) fn next(
@@ -415,6 +442,9 @@ impl<R: Role> WebSocket<R> {
         let len = len.saturating_add(before);
         if len > self.options.max_message as u64 {
             return Err(WebSocketError::MessageTooLong { len });
+        }
+        if len > self.limit as u64 {
+            return Err(WebSocketError::TooLongBeforeJoin { len, limit: self.limit });
         }
         Ok(())
     }

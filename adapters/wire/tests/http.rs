@@ -8,8 +8,9 @@ use bytes::BytesMut;
 use common::{NOW, TestRng, UPGRADE, at, feed, upgrade_with};
 use wampd_core::codec::Format;
 use wampd_wire::{
-    Client, Connection, Framing, HttpError, HttpOptions, HttpRequest, HttpResponse, Incoming, Method, OriginPattern,
-    OriginPolicy, Preference, ServerOptions, Subprotocol, TransportError, UpgradeOptions, UpgradeRequest,
+    Client, Connection, ContentLength, Framing, HttpError, HttpOptions, HttpRequest, HttpResponse, Incoming, Method,
+    OriginPattern, OriginPolicy, Preference, ServerOptions, Subprotocol, TransportError, UpgradeOptions,
+    UpgradeRequest,
 };
 
 fn server() -> Connection {
@@ -126,6 +127,12 @@ fn origins_are_checked() {
         ("Origin: https://example.org", false),
         ("Origin: null", false),
         ("Origin:", false),
+        ("Origin: https://a.example.com\r\nOrigin: https://a.example.com", false),
+        ("Origin: https://a.example.com\r\nOrigin: https://example.org", false),
+        ("Origin: https://example.org\r\nOrigin: https://a.example.com", false),
+        ("Origin: https://a.example.com\r\norigin:", false),
+        ("Origin: https://a.example.com, https://example.org", false),
+        ("Origin: https://a.example.com https://b.example.com", false),
     ] {
         let (result, response) = upgrade(&upgrade_with(&[&UPGRADE[..], &[line]].concat()), &options);
         assert_eq!(result.is_ok(), expected, "{line}");
@@ -213,6 +220,7 @@ fn plain_responses_close_the_connection() {
         content_type: "text/html",
         headers: &[("X-A", "b"), ("X-Bad", "a\r\nX-Evil: b"), ("X Bad", "c")],
         body: b"<p>",
+        length: ContentLength::OfBody,
     };
     let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length: 3\r\nX-A: b\r\n\r\n";
     for (method, expected) in [("GET", format!("{head}<p>")), ("HEAD", head.to_owned())] {
@@ -231,13 +239,34 @@ fn plain_responses_close_the_connection() {
 
 #[test]
 fn a_body_that_is_not_sent_has_no_length() {
-    let response = HttpResponse { status: 304, content_type: "text/html", headers: &[("ETag", "\"1\"")], body: b"" };
+    let (headers, length) = (&[("ETag", "\"1\"")], ContentLength::OfBody);
+    let response = HttpResponse { status: 304, content_type: "text/html", headers, body: b"", length };
     let mut server = server();
     request(&mut server, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let mut out = Vec::new();
     assert!(server.respond_head(&response, &mut out));
     let expected = "HTTP/1.1 304 Not Modified\r\nConnection: close\r\nETag: \"1\"\r\n\r\n";
     assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
+fn the_response_to_head_may_tell_a_length_without_a_body_and_others_may_not() {
+    for (length, told) in [
+        (ContentLength::OfBody, Some("2")),
+        (ContentLength::Bytes(40 << 20), Some("41943040")),
+        (ContentLength::Unknown, None),
+    ] {
+        let response = HttpResponse { status: 200, content_type: "text/html", headers: &[], body: b"ab", length };
+        for method in ["HEAD", "GET"] {
+            let mut server = server();
+            request(&mut server, &format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"));
+            let mut out = Vec::new();
+            assert_eq!(server.respond_head(&response, &mut out), method == "GET");
+            let head = String::from_utf8(out).unwrap();
+            let line = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+            assert_eq!(line, if method == "GET" { Some("2") } else { told }, "{head}");
+        }
+    }
 }
 
 #[test]

@@ -193,10 +193,10 @@ fn json_batches_are_answered_in_the_dialect_of_the_peer() {
 
 #[test]
 fn rawsocket_limits_hold_both_ways() {
-    let small = RawSocketOptions { max_message: MaxLength::at_most(512), ..RawSocketOptions::default() };
+    let small = RawSocketOptions { max_message: MaxLength::at_most(1024), ..RawSocketOptions::default() };
     let mut to_server = Vec::new();
     let mut client = Client::<TestRng>::rawsocket(Format::Cbor, small, at(10), &mut to_server).unwrap();
-    let options = RawSocketOptions { max_message: MaxLength::at_most(1024), ..RawSocketOptions::default() };
+    let options = RawSocketOptions { max_message: MaxLength::at_most(2048), ..RawSocketOptions::default() };
     let options = ServerOptions { rawsocket: Some(options), ..ServerOptions::default() };
     let mut server = Connection::new(Arc::new(options), NOW);
     let mut to_client = Vec::new();
@@ -212,17 +212,17 @@ fn rawsocket_limits_hold_both_ways() {
         out.resize(out.len() + len, 0);
         encoding.finish(&mut out, start).unwrap()
     };
-    server.admits(frame_len(512)).unwrap();
-    let error = server.admits(frame_len(513)).unwrap_err();
-    assert_eq!((error.len, error.limit), (513, 512));
+    server.admits(frame_len(1024)).unwrap();
+    let error = server.admits(frame_len(1025)).unwrap_err();
+    assert_eq!((error.len, error.limit), (1025, 1024));
 
     let mut out = b"kept".to_vec();
     let start = client.begin_frame(&mut out, 0).unwrap();
-    out.resize(out.len() + 1025, 0);
-    assert_eq!(client.finish_frame(&mut out, start).unwrap_err().limit, 1024);
+    out.resize(out.len() + 2049, 0);
+    assert_eq!(client.finish_frame(&mut out, start).unwrap_err().limit, 2048);
     assert_eq!(out, b"kept");
 
-    let mut input = BytesMut::from(&[0, 0, 4, 1][..]);
+    let mut input = BytesMut::from(&[0, 0, 8, 1][..]);
     server.next(NOW, &mut input, &mut to_client).unwrap_err();
     assert!(server.is_closed());
 }

@@ -27,7 +27,14 @@ fn open(options: RawSocketOptions) -> Connection {
 #[test]
 fn serializers_and_limits_are_negotiated() {
     for (number, format) in [(1, Format::Json), (2, Format::MsgPack), (3, Format::Cbor)] {
-        for exponent in 0..=15 {
+        // What is less no WELCOME would fit.
+        let least = if format == Format::Json { 2 } else { 1 };
+        for exponent in 0..least {
+            let (_, error, out) = feed(&mut server(RawSocketOptions::default()), &[0x7f, exponent << 4 | number, 0, 0]);
+            assert_eq!(error, Some(RawSocketError::Refused(RawSocketRefusal::MaxLengthUnacceptable).into()));
+            assert_eq!(out, [0x7f, 0x20, 0, 0]);
+        }
+        for exponent in least..=15 {
             let max_message = MaxLength::at_most(1 << 20);
             let mut server = server(RawSocketOptions { max_message, ..RawSocketOptions::default() });
             let (got, _, out) = feed(&mut server, &[0x7f, exponent << 4 | number, 0, 0]);
@@ -106,6 +113,15 @@ fn pings_are_answered_with_their_payload() {
 }
 
 #[test]
+fn pings_are_as_long_as_messages_may_be() {
+    let mut server = open(RawSocketOptions { max_message: MaxLength::at_most(512), ..RawSocketOptions::default() });
+    let (_, error, out) = feed(&mut server, &[&[1, 0, 2, 0][..], &[7; 512]].concat());
+    assert_eq!((error, out), (None, [&[2, 0, 2, 0][..], &[7; 512]].concat()));
+    let (_, error, _) = feed(&mut server, &[1, 0, 2, 1]);
+    assert_eq!(error, Some(RawSocketError::PingTooLong(MessageTooLong { len: 513, limit: 512 }).into()));
+}
+
+#[test]
 fn bad_frames_end_the_connection() {
     let limit = 1 << 10;
     for (header, expected) in [
@@ -159,4 +175,22 @@ fn limits_are_powers_of_two() {
     {
         assert_eq!(MaxLength::at_most(bytes).bytes(), limit);
     }
+}
+
+#[test]
+fn limited_messages_are_refused_by_their_headers_until_the_limit_is_lifted() {
+    let limited = || {
+        let mut server = open(RawSocketOptions::default());
+        server.limit_messages(Some(100));
+        server
+    };
+    let too_long = MessageTooLong { len: 101, limit: 100 };
+    for kind in 0..=2 {
+        assert!(feed(&mut limited(), &[&[kind, 0, 0, 100][..], &[b' '; 100]].concat()).1.is_none());
+        let (_, error, _) = feed(&mut limited(), &[kind, 0, 0, 101]);
+        assert_eq!(error, Some(RawSocketError::TooLongBeforeJoin(too_long).into()));
+    }
+    let mut server = limited();
+    server.limit_messages(None);
+    assert_eq!(feed(&mut server, &[&[0, 0, 0, 101][..], &[b' '; 101]].concat()).0.len(), 1);
 }

@@ -324,3 +324,37 @@ fn a_connection_is_small() {
     let options = Arc::new(wampd_wire::ServerOptions::default());
     assert_eq!(Connection::new(options, NOW).held_len(), 0);
 }
+
+#[test]
+fn limited_messages_are_refused_by_their_headers_until_the_limit_is_lifted() {
+    let too_long = |len| Some(WebSocketError::TooLongBeforeJoin { len, limit: 100 }.into());
+    let limited = || {
+        let mut server = json();
+        server.limit_messages(Some(100));
+        server
+    };
+    assert_eq!(messages(&feed(&mut limited(), &frame(0x81, &[b' '; 100])).0), [[b' '; 100]]);
+    // The header alone is enough.
+    let (_, error, out) = feed(&mut limited(), &frame(0x81, &[b' '; 101])[..6]);
+    assert_eq!((error, close_code(&out)), (too_long(101), Some(1009)));
+    let mut server = limited();
+    assert!(feed(&mut server, &frame(0x01, &[b' '; 60])).1.is_none());
+    let (_, error, out) = feed(&mut server, &frame(0x80, &[b' '; 41])[..6]);
+    assert_eq!((error, close_code(&out)), (too_long(101), Some(1009)));
+    let mut server = limited();
+    server.limit_messages(None);
+    assert_eq!(messages(&feed(&mut server, &frame(0x81, &[b' '; 101])).0), [[b' '; 101]]);
+}
+
+#[test]
+fn memory_held_follows_what_has_arrived() {
+    let mut server = json();
+    assert_eq!(server.held_memory(), 0);
+    assert!(feed(&mut server, &frame(0x81, &[b' '; 8 << 20])[..1_000]).1.is_none());
+    assert!((1_000..=32_000).contains(&server.held_memory()), "{}", server.held_memory());
+    let mut server = json();
+    assert!(feed(&mut server, &frame(0x01, &[b' '; 50_000])).1.is_none());
+    assert!((50_000..=100_000).contains(&server.held_memory()), "{}", server.held_memory());
+    assert_eq!(feed(&mut server, &frame(0x80, b"")).0.len(), 1);
+    assert_eq!(server.held_memory(), 0);
+}

@@ -29,7 +29,7 @@ pub const PROCEDURE: Uri = Uri::from_static("com.example.procedure");
 pub const TOPIC: Uri = Uri::from_static("com.example.topic");
 
 /// Ids and keys that need not be secret here (SplitMix64).
-struct BenchRng(u64);
+pub struct BenchRng(u64);
 
 impl TryRng for BenchRng {
     type Error = std::convert::Infallible;
@@ -52,6 +52,11 @@ impl TryRng for BenchRng {
 
 impl TryCryptoRng for BenchRng {}
 
+/// Randomness for a router that is the same each time.
+pub fn rng() -> Box<BenchRng> {
+    Box::new(BenchRng(1))
+}
+
 /// A router, its peers, and what it sends them.
 pub struct Rig {
     pub router: Router,
@@ -71,7 +76,7 @@ impl Rig {
         let realm = RealmConfig { request_ids: RequestIdCheck::Off, ..RealmConfig::new(REALM, vec![role]) };
         let config = RouterConfig { realms: vec![realm], ..RouterConfig::default() };
         Self {
-            router: Router::new(config, NOW, UnixTime(0), Box::new(BenchRng(1))),
+            router: Router::new(config, NOW, UnixTime(0), rng()),
             format,
             limits: DecodeLimits::default(),
             scratch: Vec::with_capacity(1 << 20),

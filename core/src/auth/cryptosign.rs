@@ -144,6 +144,9 @@ pub struct CryptosignRequest {
 }
 
 impl CryptosignRequest {
+    /// The members of `authextra` that are looked at.
+    pub const KEYS: [&str; 3] = ["pubkey", "challenge", "channel_binding"];
+
     /// Reads `authextra`.
     ///
     /// # Errors

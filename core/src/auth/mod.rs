@@ -36,3 +36,8 @@ pub const CRYPTOSIGN: &str = "cryptosign";
 pub const COOKIE: &str = "cookie";
 /// Method name of authentication by a TLS client certificate.
 pub const TLS: &str = "tls";
+
+/// Whether a member of `authextra` is part of a proof, of either side, and no business of other sessions.
+pub(crate) fn is_proof(key: &str) -> bool {
+    ["nonce", "challenge", "channel_binding", "signature", "verifier", "scram_server_signature"].contains(&key)
+}

@@ -1,7 +1,7 @@
 use super::config::{ClientConfig, ClientLimits, Credential};
 use crate::auth::scram::{self, ClientExchange, Dialect, ScramError, ServerProof};
 use crate::auth::{ChannelBinding, cra, cryptosign};
-use crate::message::{Authenticate, ChallengeMessage, Hello, HelloDetails, Welcome};
+use crate::message::{Authenticate, ChallengeMessage, Hello, HelloDetails, RawDict, Welcome};
 use crate::uri::{Uri, error};
 use crate::value::{Dict, Value};
 use data_encoding::HEXLOWER;
@@ -99,7 +99,7 @@ impl Opening {
                 authmethods: config.credentials.iter().map(|credential| credential.method().to_owned()).collect(),
                 authid: config.authid.clone(),
                 authrole: config.authrole.clone(),
-                authextra,
+                authextra: authextra.map(RawDict::from),
                 agent: config.agent.clone(),
             },
         }
@@ -119,21 +119,21 @@ impl Opening {
         match offered {
             None => Err(violation("CHALLENGE with a method that was not offered")),
             Some(Credential::Anonymous) => Err(violation("CHALLENGE with method anonymous")),
-            Some(Credential::Ticket(ticket)) => send(ticket.clone(), Dict::new()),
-            Some(Credential::Cra(secret)) => send(sign(secret, &challenge.extra, &config.limits)?, Dict::new()),
+            Some(Credential::Ticket(ticket)) => send(ticket.clone(), RawDict::new()),
+            Some(Credential::Cra(secret)) => send(sign(secret, &challenge.extra, &config.limits)?, RawDict::new()),
             Some(Credential::Scram { dialect, password }) => {
                 let scram = self.scram(config, *dialect);
                 let answer = scram.and_then(|scram| scram.answer(password, &challenge.extra, &config.limits.kdf));
                 let answer = answer.map_err(|error| failed(error.as_str()))?;
                 self.expected = Some(answer.server);
-                send(answer.signature, answer.extra)
+                send(answer.signature, answer.extra.into())
             }
             Some(Credential::Cryptosign { key, router }) => {
                 let asked = router.as_ref().map(|router| (router, &self.challenge));
                 let answer = cryptosign::answer(key, &challenge.extra, self.binding.as_ref(), asked);
                 let signature = answer.map_err(|error| failed(error.as_str()))?;
                 self.proved = router.is_some();
-                send(signature, Dict::new())
+                send(signature, RawDict::new())
             }
             Some(Credential::External { .. }) => Ok(Response::AskApplication),
         }

@@ -33,7 +33,7 @@ use crate::auth::ChannelBinding;
 use crate::id::{RegistrationId, RequestId, SubscriptionId};
 use crate::message::{
     self, Abort, Authenticate, Call, CallOptions, Cancel, CancelMode, CancelOptions, ChallengeMessage, Features,
-    Goodbye, Message, PassThru, Payload, Publish, PublishOptions, Register, RegisterOptions, Subscribe,
+    Goodbye, Message, PassThru, Payload, Publish, PublishOptions, RawDict, Register, RegisterOptions, Subscribe,
     SubscribeOptions, Unregister, Unsubscribe, Welcome, YieldOptions,
 };
 use crate::router::Undeliverable;
@@ -209,7 +209,12 @@ impl Client {
             }
             Message::Error(refused) => {
                 // The application's error, without the arguments that can not be carried.
-                return self.send(message::Error { pass_thru: None, payload: Payload::empty(), ..refused });
+                return self.send(message::Error {
+                    pass_thru: None,
+                    payload: Payload::empty(),
+                    details: RawDict::new(),
+                    ..refused
+                });
             }
             _ => return,
         };
@@ -271,7 +276,7 @@ impl Client {
             State::Joining { step: step @ Step::Application, .. } => *step = Step::Router,
             _ => return Err(NotChallenged),
         }
-        self.send(Authenticate { signature, extra });
+        self.send(Authenticate { signature, extra: extra.into() });
         Ok(())
     }
 
@@ -466,7 +471,7 @@ impl Client {
         match &mut self.state {
             State::Open(session) if session.leaving.is_none() => {
                 session.leaving = Some(now.after(self.config.limits.goodbye_timeout));
-                self.send(Goodbye { details: Dict::new(), reason });
+                self.send(Goodbye { details: RawDict::new(), reason });
             }
             State::Joining { .. } => self.break_off(now, reason, "the client leaves".to_owned()),
             State::Open(_) | State::Closed => {}
@@ -523,14 +528,17 @@ impl Client {
 
     fn goodbye(&mut self, now: Instant, reason: Uri) {
         if self.is_joined() {
-            self.send(Goodbye { details: Dict::new(), reason: close::GOODBYE_AND_OUT });
+            self.send(Goodbye { details: RawDict::new(), reason: close::GOODBYE_AND_OUT });
         }
         self.end(now, ClientEvent::Left { reason });
         self.outputs.push_back(ClientOutput::Close);
     }
 
     fn aborted(&mut self, now: Instant, abort: Abort) {
-        self.end(now, ClientEvent::Aborted { by: Side::Router, reason: abort.reason, details: abort.details });
+        self.end(
+            now,
+            ClientEvent::Aborted { by: Side::Router, reason: abort.reason, details: abort.details.to_dict() },
+        );
         self.outputs.push_back(ClientOutput::Close);
     }
 
@@ -540,7 +548,7 @@ impl Client {
             return;
         }
         let details = Dict::from([("message".to_owned(), Value::from(message))]);
-        self.send(Abort { details: details.clone(), reason: reason.clone(), payload: Payload::empty() });
+        self.send(Abort { details: details.clone().into(), reason: reason.clone(), payload: Payload::empty() });
         self.end(now, ClientEvent::Aborted { by: Side::Client, reason, details });
         self.outputs.push_back(ClientOutput::Close);
     }

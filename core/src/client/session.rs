@@ -6,7 +6,8 @@ use super::requests::{Answer, Pending, Requests};
 use crate::id::{RegistrationId, RequestId, SubscriptionId};
 use crate::message::{
     CallResult, Cancel, CancelMode, CancelOptions, Error, Event, Features, Interrupt, Invocation, Message, PassThru,
-    Payload, Registered, RequestType, Subscribed, Unregister, Unregistered, Unsubscribe, Unsubscribed, Welcome, Yield,
+    Payload, RawDict, Registered, RequestType, Subscribed, Unregister, Unregistered, Unsubscribe, Unsubscribed,
+    Welcome, Yield,
 };
 use crate::time::Instant;
 use crate::uri::{Uri, error};
@@ -319,7 +320,7 @@ impl Session {
     }
 
     fn error(&mut self, cx: &mut Context<'_>, m: Error) -> Flow {
-        let Error { request_type, request, pass_thru, error, payload } = m;
+        let Error { request_type, request, pass_thru, error, payload, .. } = m;
         if request_type == RequestType::Invocation {
             return Flow::Violation("ERROR for an INVOCATION from a router".to_owned());
         }
@@ -390,7 +391,8 @@ fn failed(request: RequestId, error: Uri) -> ClientEvent {
 }
 
 pub(super) fn invocation_error(request: RequestId, error: Uri, payload: Payload) -> Error {
-    Error { request_type: RequestType::Invocation, request, pass_thru: None, error, payload }
+    let details = RawDict::new();
+    Error { request_type: RequestType::Invocation, request, pass_thru: None, details, error, payload }
 }
 
 pub(super) fn invocation_result(request: RequestId, options: crate::message::YieldOptions, payload: Payload) -> Yield {

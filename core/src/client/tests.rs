@@ -99,7 +99,7 @@ fn assert_broken_off(outputs: &[ClientOutput], expected: &Uri) {
         panic!("not broken off: {outputs:?}");
     };
     assert_eq!(&abort.reason, expected);
-    let (by, reason, details) = (Side::Client, abort.reason.clone(), abort.details.clone());
+    let (by, reason, details) = (Side::Client, abort.reason.clone(), abort.details.to_dict());
     assert_eq!(*end, ClientEvent::Aborted { by, reason, details });
 }
 
@@ -133,7 +133,7 @@ fn cra_is_answered_and_welcomed() {
     let extra = Dict::from([("challenge".to_owned(), Value::from("sign me"))]);
     let outputs = feed(&mut client, ChallengeMessage { method: "wampcra".to_owned(), extra });
     let signature = cra::sign(b"secret123", "sign me");
-    assert_eq!(outputs, [sent(Authenticate { signature, extra: Dict::new() })]);
+    assert_eq!(outputs, [sent(Authenticate { signature, extra: Default::default() })]);
     assert!(!client.is_joined());
     assert_eq!(feed(&mut client, welcome()), [told(ClientEvent::Joined(Box::new(welcome())))]);
     assert_eq!(client.session(), Some(&welcome()));
@@ -151,7 +151,7 @@ fn a_challenge_can_go_to_the_application() {
     let event = ClientEvent::Challenged { method: "riddle".to_owned(), extra: Dict::new() };
     assert_eq!(feed(&mut client, challenge), [told(event)]);
     client.authenticate("man".to_owned(), Dict::new()).unwrap();
-    let answer = Authenticate { signature: "man".to_owned(), extra: Dict::new() };
+    let answer = Authenticate { signature: "man".to_owned(), extra: Default::default() };
     assert_eq!(drain(&mut client), [sent(answer)]);
     assert_eq!(client.authenticate("man".to_owned(), Dict::new()), Err(NotChallenged));
 }
@@ -163,7 +163,7 @@ fn an_abort_ends_the_attempt() {
     drain(&mut client);
     let details = Dict::from([("message".to_owned(), Value::from("who?"))]);
     let reason = Uri::from("com.example.no_such_user");
-    let abort = Abort { details: details.clone(), reason: reason.clone(), payload: Payload::empty() };
+    let abort = Abort { details: details.clone().into(), reason: reason.clone(), payload: Payload::empty() };
     let end = ClientEvent::Aborted { by: Side::Router, reason, details };
     assert_eq!(feed(&mut client, abort), [told(end), ClientOutput::Close]);
     client.connection_lost(T0);
@@ -173,7 +173,7 @@ fn an_abort_ends_the_attempt() {
 
 #[test]
 fn unexpected_messages_end_the_handshake() {
-    let goodbye = || Message::from(Goodbye { details: Dict::new(), reason: close::NORMAL });
+    let goodbye = || Message::from(Goodbye { details: Default::default(), reason: close::NORMAL });
     for (messages, case) in [
         (vec![goodbye()], "GOODBYE"),
         (vec![ChallengeMessage::default().into()], "method not offered"),
@@ -310,6 +310,7 @@ fn errors_reach_the_application_with_their_arguments() {
         request_type: RequestType::Register,
         request: id,
         pass_thru: None,
+        details: Default::default(),
         error: error.clone(),
         payload: payload.clone(),
     };
@@ -366,7 +367,7 @@ fn what_is_no_message_is_a_violation() {
     let outputs = drain(&mut client);
     assert_broken_off(&outputs, &error::PROTOCOL_VIOLATION);
     let ClientOutput::Send(Message::Abort(abort)) = &outputs[0] else { unreachable!() };
-    assert_eq!(abort.details["message"].as_str(), Some("not JSON"));
+    assert_eq!(abort.details.to_dict()["message"].as_str(), Some("not JSON"));
     client.receive_invalid(T0, "not JSON either");
     assert_eq!(drain(&mut client), []);
 }
@@ -392,11 +393,11 @@ fn a_lost_connection_fails_everything_once() {
 #[test]
 fn goodbye_is_answered_once() {
     let mut client = joined();
-    let goodbye = Goodbye { details: Dict::new(), reason: close::SYSTEM_SHUTDOWN };
+    let goodbye = Goodbye { details: Default::default(), reason: close::SYSTEM_SHUTDOWN };
     assert_eq!(
         feed(&mut client, goodbye.clone()),
         [
-            sent(Goodbye { details: Dict::new(), reason: close::GOODBYE_AND_OUT }),
+            sent(Goodbye { details: Default::default(), reason: close::GOODBYE_AND_OUT }),
             told(ClientEvent::Left { reason: close::SYSTEM_SHUTDOWN }),
             ClientOutput::Close
         ]
@@ -410,7 +411,7 @@ fn leaving_waits_for_the_reply() {
     let [answered, unanswered] = [call(&mut client), call(&mut client)];
     client.leave(T0, close::NORMAL);
     client.leave(T0, close::NORMAL);
-    let goodbye = Goodbye { details: Dict::new(), reason: close::NORMAL };
+    let goodbye = Goodbye { details: Default::default(), reason: close::NORMAL };
     assert_eq!(drain(&mut client), [sent(goodbye.clone())]);
     assert!(!client.is_joined());
     assert_eq!(client.cancel(unanswered, None), Err(AnswerError::UnknownRequest));
@@ -656,12 +657,13 @@ fn any_router_message() -> impl Strategy<Value = Message> {
     prop_oneof![
         3 => Just(Message::from(welcome())),
         1 => Just(Abort::default().into()),
-        1 => Just(Goodbye { details: Dict::new(), reason: close::NORMAL }.into()),
+        1 => Just(Goodbye { details: Default::default(), reason: close::NORMAL }.into()),
         1 => prop::sample::select(vec!["ticket", "riddle", "wampcra"])
             .prop_map(|method| ChallengeMessage { method: method.to_owned(), extra: Dict::new() }.into()),
         4 => (id.clone(), any::<bool>()).prop_map(|(n, progress)| result(request(n), progress).into()),
         3 => (id.clone(), request_type).prop_map(|(n, request_type)| Error {
-            request_type, request: request(n), pass_thru: None, error: error::CANCELED, payload: Payload::empty(),
+            request_type, request: request(n), pass_thru: None, details: Default::default(), error: error::CANCELED,
+            payload: Payload::empty(),
         }.into()),
         2 => (id.clone(), id.clone())
             .prop_map(|(n, m)| Subscribed { request: request(n), subscription: subscription(m) }.into()),

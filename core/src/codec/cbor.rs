@@ -2,8 +2,9 @@
 
 use super::error::{Fault, Problem};
 use super::reader::{Binary, Open, Reader, Text, Token};
+use super::timestamp::{EARLIEST, LATEST, Timestamp, is_date, is_date_and_time};
 use super::writer::{Mark, Writer, patch};
-use super::{Format, TranscodeError};
+use super::{Format, TranscodeError, integer};
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Serialize;
@@ -23,6 +24,8 @@ pub(super) struct CborReader<'a> {
     frame: &'a Bytes,
     bytes: &'a [u8],
     at: usize,
+    /// See [`Reader::is_peculiar`].
+    peculiar: bool,
 }
 
 /// In [`Open`]: the list or dictionary ends with a break. No length is as large, because lengths are checked against
@@ -37,6 +40,18 @@ const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
 const MAP: u8 = 5;
 const TAG: u8 = 6;
+const FLOAT: u8 = 7;
+
+/// More than 2 to this power is more than Python's decimals hold.
+const LARGEST_EXPONENT: u64 = 1 << 20;
+/// Tags from here on are reserved for what has none, or more than JavaScript's decoders take.
+const FIRST_RESERVED_TAG: u64 = u32::MAX as u64;
+
+/// How long an element of the typed array with this tag is, in octets (RFC 8746, section 2.1).
+const fn element_size(tag: u64) -> u64 {
+    let (is_float, exponent) = (tag >> 4 & 1, tag & 3);
+    1 << (is_float + exponent)
+}
 
 /// The head of a data item: its major type, the low five bits, and the argument they stand for.
 struct Head {
@@ -47,7 +62,7 @@ struct Head {
 
 impl<'a> CborReader<'a> {
     pub(super) fn new(frame: &'a Bytes) -> Self {
-        Self { frame, bytes: frame, at: 0 }
+        Self { frame, bytes: frame, at: 0, peculiar: false }
     }
 
     fn fault(&self, problem: Problem) -> Fault {
@@ -119,6 +134,106 @@ impl<'a> CborReader<'a> {
         }
     }
 
+    /// The value with a tag, if that makes another one of it. Its content must be what the tag says: strict receivers
+    /// refuse it otherwise, and with it the whole message.
+    #[cold]
+    fn tagged(&mut self, tag: u64) -> Result<Option<Token<'a>>, Fault> {
+        let mut ahead = Self { ..*self };
+        if !ahead.holds(tag)? {
+            return Err(self.fault(Problem::InvalidTag));
+        }
+        if tag > 3 {
+            return Ok(None);
+        }
+        // What these tags hold has no tag itself, so recursion ends here.
+        Ok(Some(match (tag, self.token()?) {
+            (0, Token::Text(Text::Plain(text))) => Token::DateTime(text),
+            (1, Token::Int(seconds)) => Token::Timestamp(Timestamp { seconds, nanos: 0 }),
+            (1, Token::Float(seconds)) => Token::Timestamp(Timestamp::from_seconds(seconds)),
+            (2, Token::Binary(bytes)) => match integer::to_u64(&bytes.to_bytes()) {
+                Some(n) => i64::try_from(n).map_or(Token::UInt(n), Token::Int),
+                None => Token::Bignum(bytes),
+            },
+            (3, Token::Binary(bytes)) => match integer::to_u64(&bytes.to_bytes()).map(i64::try_from) {
+                Some(Ok(n)) => Token::Int(-1 - n),
+                _ => Token::NegativeBignum(bytes),
+            },
+            (_, token) => token,
+        }))
+    }
+
+    /// Whether the next value, or the beginning of it, is one that the tag can hold (RFC 8949, section 3.4, and the
+    /// registry of tags for those that cbor2 and others decode).
+    fn holds(&mut self, tag: u64) -> Result<bool, Fault> {
+        let number = |head: &Head| matches!(head.major, UNSIGNED | NEGATIVE);
+        if !matches!(
+            tag,
+            0..=5 | 25 | 27 | 29 | 30 | 32..=37 | 51 | 52 | 54 | 64..=87 | 100 | 105 | 258 | 260 | 261 | 1004 | 43000
+                | 57337 | FIRST_RESERVED_TAG..
+        ) {
+            return Ok(true);
+        }
+        let head = self.head()?;
+        // Octets in one piece, whose count is the argument.
+        let octets = head.major == BYTES && head.info != 31;
+        Ok(match tag {
+            // Text of date and time, and of a date.
+            0 | 1004 if head.major == TEXT && head.info != 31 => {
+                let text = self.take(head.argument)?;
+                if tag == 0 { is_date_and_time(text) } else { is_date(text) }
+            }
+            // Seconds since 1970; a number, within the years 1 to 9999.
+            1 if head.major == UNSIGNED => head.argument <= LATEST,
+            1 if head.major == NEGATIVE => head.argument < EARLIEST,
+            1 => {
+                let seconds = self.simple_or_float(&head);
+                matches!(seconds, Ok(Token::Float(n)) if (-(EARLIEST as f64)..=LATEST as f64).contains(&n))
+            }
+            // Bignums.
+            2 | 3 => head.major == BYTES,
+            // Decimal fractions and bigfloats: an exponent, within what can be computed with, and a mantissa.
+            4 | 5 if head.major == ARRAY && head.info != 31 && head.argument == 2 => {
+                let exponent = self.head()?;
+                number(&exponent) && exponent.argument < LARGEST_EXPONENT && self.holds_mantissa()?
+            }
+            // Rational numbers.
+            30 if head.major == ARRAY && head.info != 31 && head.argument == 2 => {
+                let numerator = self.head()?;
+                let denominator = self.head()?;
+                number(&numerator) && denominator.major == UNSIGNED && denominator.argument > 0
+            }
+            32..=34 | 36 => head.major == TEXT,
+            // UUIDs and addresses of IPv6; addresses of IPv4; addresses of the internet and of hardware.
+            37 | 54 => octets && head.argument == 16,
+            52 => octets && head.argument == 4,
+            260 => octets && matches!(head.argument, 4 | 6 | 16),
+            // Days since 1970.
+            100 => number(&head) && head.argument < LATEST / 86_400 && head.argument < EARLIEST / 86_400,
+            // Sets, and complex numbers.
+            258 => head.major == ARRAY,
+            43000 if head.major == ARRAY && head.info != 31 && head.argument == 2 => {
+                let real = |head: &Head| number(head) || (head.major == FLOAT && matches!(head.info, 25..=27));
+                real(&self.head()?) && real(&self.head()?)
+            }
+            // Typed arrays (RFC 8746): a whole number of elements.
+            64..=87 => octets && head.argument.is_multiple_of(element_size(tag)),
+            // References to what stands elsewhere in the message (25, 29, 51, 57337) mean something else in another one,
+            // and definitions of records (105) change what follows. Whether there is a class of a name (27), a text is a
+            // regular expression (35), and an address a network (261), only receivers can tell.
+            _ => false,
+        })
+    }
+
+    /// Whether the next value is an integer, of any size.
+    fn holds_mantissa(&mut self) -> Result<bool, Fault> {
+        let head = self.head()?;
+        Ok(match head.major {
+            UNSIGNED | NEGATIVE => true,
+            TAG if matches!(head.argument, 2 | 3) => self.head()?.major == BYTES,
+            _ => false,
+        })
+    }
+
     fn simple_or_float(&mut self, head: &Head) -> Result<Token<'a>, Fault> {
         Ok(match (head.info, head.argument) {
             (20, _) => Token::Bool(false),
@@ -128,6 +243,10 @@ impl<'a> CborReader<'a> {
             (25, bits) => Token::Float(half(bits as u16)),
             (26, bits) => Token::Float(f64::from(f32::from_bits(bits as u32))),
             (27, bits) => Token::Float(f64::from_bits(bits)),
+            (0..20, _) | (24, 32..) => {
+                self.peculiar = true;
+                Token::Simple
+            }
             _ => {
                 self.at -= 1;
                 return Err(self.fault(Problem::UnexpectedByte));
@@ -138,6 +257,7 @@ impl<'a> CborReader<'a> {
 
 impl<'a> Reader<'a> for CborReader<'a> {
     const FORMAT: Format = Format::Cbor;
+    const EMPTY_LIST: &'static [u8] = &[0x80];
 
     fn position(&self) -> usize {
         self.at
@@ -151,7 +271,8 @@ impl<'a> Reader<'a> for CborReader<'a> {
                 UNSIGNED => i64::try_from(head.argument).map_or(Token::UInt(head.argument), Token::Int),
                 NEGATIVE => match i64::try_from(head.argument) {
                     Ok(n) => Token::Int(-1 - n),
-                    Err(_) => Token::Float(-1.0 - head.argument as f64),
+                    // The argument takes all eight bytes.
+                    Err(_) => Token::NegativeBignum(Binary::Plain(&self.bytes[self.at - 8..self.at])),
                 },
                 BYTES if head.info == 31 => Token::Binary(Binary::Chunked(self.chunked(BYTES)?)),
                 BYTES => Token::Binary(Binary::Plain(self.take(head.argument)?)),
@@ -162,7 +283,10 @@ impl<'a> Reader<'a> for CborReader<'a> {
                 }
                 ARRAY => Token::List(self.open(&head, 1)?),
                 MAP => Token::Dict(self.open(&head, 2)?),
-                TAG => continue,
+                TAG => {
+                    let Some(token) = self.tagged(head.argument)? else { continue };
+                    token
+                }
                 _ => return self.simple_or_float(&head),
             });
         }
@@ -175,7 +299,26 @@ impl<'a> Reader<'a> for CborReader<'a> {
 
     #[inline]
     fn next_key(&mut self, dict: &mut Open) -> Result<Option<Token<'a>>, Fault> {
-        if self.follows(dict) { self.token().map(Some) } else { Ok(None) }
+        if !self.follows(dict) {
+            return Ok(None);
+        }
+        let tagged = self.is_tagged(self.at);
+        let mut key = self.token()?;
+        // To those who read tags it may be anything but text.
+        if tagged && matches!(key, Token::Text(_)) {
+            key = Token::Extension;
+        }
+        self.peculiar |= !matches!(key, Token::Text(_)) && !key.is_scalar();
+        Ok(Some(key))
+    }
+
+    #[inline]
+    fn is_tagged(&self, at: usize) -> bool {
+        self.bytes.get(at).is_some_and(|initial| initial >> 5 == TAG)
+    }
+
+    fn is_peculiar(&self) -> bool {
+        self.peculiar
     }
 
     fn end(&mut self) -> Result<(), Fault> {
@@ -246,11 +389,24 @@ fn half(bits: u16) -> f64 {
 /// Writes CBOR: the shortest heads, definite lengths, floats as doubles.
 pub(super) struct CborWriter<'o> {
     out: &'o mut Vec<u8>,
+    max_len: usize,
+    /// Only what a [`Value`](crate::value::Value) can hold is written.
+    plain: bool,
 }
 
 impl<'o> CborWriter<'o> {
     pub(super) fn new(out: &'o mut Vec<u8>) -> Self {
-        Self { out }
+        Self::within(usize::MAX, out)
+    }
+
+    /// A writer that writes no tags, and only text as keys.
+    pub(super) fn plain(out: &'o mut Vec<u8>) -> Self {
+        Self { plain: true, ..Self::new(out) }
+    }
+
+    /// A writer that ends when `out` is longer than this.
+    pub(super) fn within(max_len: usize, out: &'o mut Vec<u8>) -> Self {
+        Self { out, max_len, plain: false }
     }
 
     fn head(&mut self, major: u8, argument: u64) {
@@ -293,6 +449,10 @@ impl Writer for CborWriter<'_> {
         self.out
     }
 
+    fn max_len(&self) -> usize {
+        self.max_len
+    }
+
     fn message(&mut self, length: u8) {
         self.head(ARRAY, u64::from(length));
     }
@@ -315,8 +475,12 @@ impl Writer for CborWriter<'_> {
         Ok(())
     }
 
+    fn takes_scalar_keys(&self) -> bool {
+        !self.plain
+    }
+
     fn key(&mut self, key: &str) -> Result<(), TranscodeError> {
-        self.string(key)
+        self.text(key)
     }
 
     fn null(&mut self) {
@@ -335,13 +499,46 @@ impl Writer for CborWriter<'_> {
         self.head(UNSIGNED, n);
     }
 
-    fn float(&mut self, n: f64) -> Result<(), TranscodeError> {
+    fn float(&mut self, n: f64) {
         self.out.push(0xfb);
         self.out.extend_from_slice(&n.to_be_bytes());
+    }
+
+    fn bignum(&mut self, negative: bool, bytes: &[u8]) -> Result<(), TranscodeError> {
+        let bytes = integer::without_zeros(bytes);
+        match integer::to_u64(bytes) {
+            _ if self.plain => self.float(integer::to_f64(negative, bytes)),
+            Some(n) => self.head(if negative { NEGATIVE } else { UNSIGNED }, n),
+            None => {
+                self.head(TAG, if negative { 3 } else { 2 });
+                return self.binary(bytes);
+            }
+        }
         Ok(())
     }
 
-    fn string(&mut self, text: &str) -> Result<(), TranscodeError> {
+    fn decimal(&mut self, digits: &str) -> Result<(), TranscodeError> {
+        if self.plain {
+            self.float(digits.parse().unwrap_or(f64::NAN));
+            return Ok(());
+        }
+        let (negative, bytes) = integer::from_decimal(digits).ok_or(TranscodeError::NumberTooLong)?;
+        self.bignum(negative, &bytes)
+    }
+
+    fn timestamp(&mut self, time: Timestamp) -> Result<(), TranscodeError> {
+        // Receivers refuse a date that calendars do not have.
+        if time.has_four_digits() { self.date_time(&time.to_text()) } else { self.text(&time.to_text()) }
+    }
+
+    fn date_time(&mut self, text: &str) -> Result<(), TranscodeError> {
+        if !self.plain {
+            self.head(TAG, 0);
+        }
+        self.text(text)
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), TranscodeError> {
         self.head(TEXT, text.len() as u64);
         self.out.extend_from_slice(text.as_bytes());
         Ok(())

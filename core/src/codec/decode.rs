@@ -1,15 +1,17 @@
+use super::budget::Budget;
 use super::cbor::CborReader;
-use super::error::DecodeError;
-use super::json::JsonReader;
+use super::error::{DecodeError, Problem};
+use super::json::{JsonReader, replace_surrogates};
 use super::msgpack::MsgPackReader;
 use super::options;
 use super::reader::{Binary, Open, Reader, Text, Token};
-use super::{Format, TranscodeError};
+use super::{Format, TranscodeError, raw_dict_entries};
 use crate::id::{MAX_ID, RequestId};
 use crate::message::*;
 use crate::uri::Uri;
-use crate::value::Dict;
+use crate::value::{Dict, Value};
 use bytes::Bytes;
+use bytestring::ByteString;
 
 /// The largest useful [`DecodeLimits::max_depth`]: decoding recurses as deep as the lists and dictionaries nest.
 pub const MAX_DEPTH: u8 = 128;
@@ -22,70 +24,123 @@ pub struct DecodeLimits {
     pub max_depth: u8,
     /// The longest URI, in bytes. Default 1,024.
     pub max_uri: u16,
+    /// How many values one message may hold that are decoded: those of its details and extras, at any depth, and what
+    /// its options list. Arguments and unknown options do not count. Default 16,384.
+    pub max_items: u32,
+    /// Memory that the decoded values of one message may take, in bytes, with the texts of its options. It is counted
+    /// before anything is decoded, as the most that the values can take. Default 1 MiB.
+    pub max_weight: u32,
 }
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self { max_depth: 64, max_uri: 1024 }
+        Self { max_depth: 64, max_uri: 1024, max_items: 16_384, max_weight: 1 << 20 }
     }
 }
 
 /// Reads the one message in a frame. URIs and payload share the frame's memory.
 ///
+/// In JSON, halves of surrogate pairs that stand alone are read as U+FFFD: browsers write them for text that was cut
+/// inside a character.
+///
 /// # Errors
 /// What is wrong with the frame; the peer that sent it broke the protocol.
 pub fn decode(format: Format, frame: Bytes, limits: &DecodeLimits) -> Result<Message, DecodeError> {
+    decode_mending(format, frame, limits, &mut false)
+}
+
+/// As [`decode`]; sets `mended` if surrogates were replaced by U+FFFD.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_mending(
+    format: Format,
+    frame: Bytes,
+    limits: &DecodeLimits,
+    mended: &mut bool,
+) -> Result<Message, DecodeError> {
     match format {
-        Format::Json => message(JsonReader::new(&JsonReader::check(frame)?), limits),
-        Format::Cbor => message(CborReader::new(&frame), limits),
-        Format::MsgPack => message(MsgPackReader::new(&frame), limits),
+        Format::Json => {
+            let text = JsonReader::check(frame)?;
+            message(JsonReader::new(&text), limits, |error| mend(error, &text, limits, mended))
+        }
+        Format::Cbor => message(CborReader::new(&frame), limits, Err),
+        Format::MsgPack => message(MsgPackReader::new(&frame), limits, Err),
     }
 }
 
-fn message<'a, R: Reader<'a>>(mut reader: R, limits: &DecodeLimits) -> Result<Message, DecodeError> {
-    let Token::List(mut list) = reader.token()? else { return Err(DecodeError::NotAMessage) };
-    if !reader.next_item(&mut list)? {
-        return Err(DecodeError::NotAMessage);
+/// Reads a message again in which there is half a surrogate pair.
+#[cold]
+fn mend(
+    error: DecodeError,
+    text: &ByteString,
+    limits: &DecodeLimits,
+    mended: &mut bool,
+) -> Result<Message, DecodeError> {
+    if !matches!(error, DecodeError::Malformed { problem: Problem::LoneSurrogate, .. }) {
+        return Err(error);
     }
-    let code = match reader.token()? {
-        Token::Int(code) => code.try_into().map_err(|_| DecodeError::NotAMessage)?,
-        Token::UInt(code) => code,
-        _ => return Err(DecodeError::NotAMessage),
+    *mended = true;
+    message(JsonReader::new(&replace_surrogates(text)), limits, Err)
+}
+
+/// Reads a message; in the place of an error comes what `mend` makes of it, so that a message need not be looked at, and
+/// copied, once more.
+fn message<'a, R: Reader<'a>>(
+    reader: R,
+    limits: &DecodeLimits,
+    mend: impl FnOnce(DecodeError) -> Result<Message, DecodeError>,
+) -> Result<Message, DecodeError> {
+    let (code, mut head) = match Head::begin(reader, limits) {
+        Ok(begun) => begun,
+        Err(error) => return mend(error),
     };
-    // Elements are one list deep.
-    let depth = limits.max_depth.min(MAX_DEPTH).saturating_sub(1);
-    let mut head = Head { reader, list, ended: false, message: "", depth, max_uri: usize::from(limits.max_uri) };
     let head = &mut head;
-    let message = match code {
-        1 => hello(head)?.into(),
-        2 => welcome(head)?.into(),
-        3 => abort(head)?.into(),
-        4 => challenge(head)?.into(),
-        5 => authenticate(head)?.into(),
-        6 => goodbye(head)?.into(),
-        8 => error(head)?.into(),
-        16 => publish(head)?.into(),
-        17 => published(head)?.into(),
-        32 => subscribe(head)?.into(),
-        33 => subscribed(head)?.into(),
-        34 => unsubscribe(head)?.into(),
-        35 => unsubscribed(head)?.into(),
-        36 => event(head)?.into(),
-        337 => event_received(head)?.into(),
-        48 => call(head)?.into(),
-        49 => cancel(head)?.into(),
-        50 => result(head)?.into(),
-        64 => register(head)?.into(),
-        65 => registered(head)?.into(),
-        66 => unregister(head)?.into(),
-        67 => unregistered(head)?.into(),
-        68 => invocation(head)?.into(),
-        69 => interrupt(head)?.into(),
-        70 => yield_(head)?.into(),
-        code => return Err(DecodeError::UnknownMessage { code }),
+    match code {
+        1 => whole(head, hello, mend),
+        2 => whole(head, welcome, mend),
+        3 => whole(head, abort, mend),
+        4 => whole(head, challenge, mend),
+        5 => whole(head, authenticate, mend),
+        6 => whole(head, goodbye, mend),
+        8 => whole(head, error, mend),
+        16 => whole(head, publish, mend),
+        17 => whole(head, published, mend),
+        32 => whole(head, subscribe, mend),
+        33 => whole(head, subscribed, mend),
+        34 => whole(head, unsubscribe, mend),
+        35 => whole(head, unsubscribed, mend),
+        36 => whole(head, event, mend),
+        337 => whole(head, event_received, mend),
+        48 => whole(head, call, mend),
+        49 => whole(head, cancel, mend),
+        50 => whole(head, result, mend),
+        64 => whole(head, register, mend),
+        65 => whole(head, registered, mend),
+        66 => whole(head, unregister, mend),
+        67 => whole(head, unregistered, mend),
+        68 => whole(head, invocation, mend),
+        69 => whole(head, interrupt, mend),
+        70 => whole(head, yield_, mend),
+        code => mend(DecodeError::UnknownMessage { code }),
+    }
+}
+
+/// Reads the elements of a message after its code, behind which it ends.
+#[inline]
+fn whole<'a, R: Reader<'a>, M: Into<Message>>(
+    head: &mut Head<R>,
+    elements: impl FnOnce(&mut Head<R>) -> Result<M, DecodeError>,
+    mend: impl FnOnce(DecodeError) -> Result<Message, DecodeError>,
+) -> Result<Message, DecodeError> {
+    let message = match elements(head) {
+        Ok(message) => message,
+        Err(error) => return mend(error),
     };
-    head.end()?;
-    Ok(message)
+    match head.end() {
+        Ok(()) => Ok(message.into()),
+        Err(error) => mend(error),
+    }
 }
 
 fn hello<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Hello, DecodeError> {
@@ -100,7 +155,7 @@ fn welcome<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Welcome, DecodeError
 
 fn abort<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Abort, DecodeError> {
     head.message = "ABORT";
-    Ok(Abort { details: head.values("Details")?, reason: head.uri("Reason")?, payload: head.payload(None)? })
+    Ok(Abort { details: head.raw_dict("Details")?, reason: head.uri("Reason")?, payload: head.payload(None)? })
 }
 
 fn challenge<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<ChallengeMessage, DecodeError> {
@@ -110,12 +165,12 @@ fn challenge<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<ChallengeMessage, 
 
 fn authenticate<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Authenticate, DecodeError> {
     head.message = "AUTHENTICATE";
-    Ok(Authenticate { signature: head.text("Signature")?, extra: head.values("Extra")? })
+    Ok(Authenticate { signature: head.text("Signature")?, extra: head.raw_dict("Extra")? })
 }
 
 fn goodbye<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Goodbye, DecodeError> {
     head.message = "GOODBYE";
-    Ok(Goodbye { details: head.values("Details")?, reason: head.uri("Reason")? })
+    Ok(Goodbye { details: head.raw_dict("Details")?, reason: head.uri("Reason")? })
 }
 
 fn error<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Error, DecodeError> {
@@ -124,10 +179,10 @@ fn error<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Error, DecodeError> {
     let request_type = head.unsigned("REQUEST.Type", expected)?;
     let request_type = RequestType::from_code(request_type).ok_or_else(|| head.wrong("REQUEST.Type", expected))?;
     let request = head.request("REQUEST.Request")?;
-    let pass_thru = options::error_details(head)?;
+    let (pass_thru, details) = options::error_details(head)?;
     let error = head.uri("Error")?;
     let payload = head.payload(pass_thru.as_deref())?;
-    Ok(Error { request_type, request, pass_thru, error, payload })
+    Ok(Error { request_type, request, pass_thru, details, error, payload })
 }
 
 fn publish<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Publish, DecodeError> {
@@ -282,12 +337,31 @@ pub(super) struct Head<R> {
     /// How deep an element may nest.
     depth: u8,
     max_uri: usize,
+    budget: Budget,
 }
 
 const ID: &str = "an integer in 1..=2^53";
 const URI: &str = "a URI within the limit on its length";
 
 impl<'a, R: Reader<'a>> Head<R> {
+    /// Reads a message up to its code.
+    fn begin(mut reader: R, limits: &DecodeLimits) -> Result<(u64, Self), DecodeError> {
+        let Token::List(mut list) = reader.token()? else { return Err(DecodeError::NotAMessage) };
+        if !reader.next_item(&mut list)? {
+            return Err(DecodeError::NotAMessage);
+        }
+        let code = match reader.token()? {
+            Token::Int(code) => code.try_into().map_err(|_| DecodeError::NotAMessage)?,
+            Token::UInt(code) => code,
+            _ => return Err(DecodeError::NotAMessage),
+        };
+        // Elements are one list deep.
+        let depth = limits.max_depth.min(MAX_DEPTH).saturating_sub(1);
+        let max_uri = usize::from(limits.max_uri);
+        let budget = Budget::new(limits.max_items, limits.max_weight);
+        Ok((code, Self { reader, list, ended: false, message: "", depth, max_uri, budget }))
+    }
+
     fn goes_on(&mut self) -> Result<bool, DecodeError> {
         self.ended = self.ended || !self.reader.next_item(&mut self.list)?;
         Ok(!self.ended)
@@ -314,7 +388,8 @@ impl<'a, R: Reader<'a>> Head<R> {
 
     #[cold]
     fn wrong_option(&self, key: &str, expected: &'static str) -> DecodeError {
-        DecodeError::Option { message: self.message, key: key.to_owned(), expected }
+        // Names of features are the peer's.
+        DecodeError::Option { message: self.message, key: key.chars().take(64).collect(), expected }
     }
 
     fn unsigned(&mut self, element: &'static str, expected: &'static str) -> Result<u64, DecodeError> {
@@ -339,9 +414,14 @@ impl<'a, R: Reader<'a>> Head<R> {
 
     fn text(&mut self, element: &'static str) -> Result<String, DecodeError> {
         match self.next(element)? {
-            Token::Text(text) => Ok(text.to_str().into_owned()),
+            Token::Text(text) => self.owned(text),
             _ => Err(self.wrong(element, "text")),
         }
+    }
+
+    fn owned(&mut self, text: Text<'a>) -> Result<String, DecodeError> {
+        self.budget.text(text)?;
+        Ok(text.to_str().into_owned())
     }
 
     fn uri(&mut self, element: &'static str) -> Result<Uri, DecodeError> {
@@ -371,9 +451,34 @@ impl<'a, R: Reader<'a>> Head<R> {
     /// A dictionary of any content.
     fn values(&mut self, element: &'static str) -> Result<Dict, DecodeError> {
         match self.next(element)? {
-            Token::Dict(open) => self.reader.dict_rest(open, self.depth),
+            Token::Dict(open) => self.reader.dict_rest(open, self.depth, &mut self.budget),
             _ => Err(self.wrong(element, "a dictionary")),
         }
+    }
+
+    /// A dictionary of any content, which is checked but not decoded.
+    fn raw_dict(&mut self, element: &'static str) -> Result<RawDict, DecodeError> {
+        if !self.goes_on()? {
+            return Err(DecodeError::Missing { message: self.message, element });
+        }
+        self.reader.align();
+        let start = self.reader.position();
+        match self.reader.token()? {
+            Token::Dict(open) => self.raw_dict_rest(start, open, self.depth),
+            _ => Err(self.wrong(element, "a dictionary")),
+        }
+    }
+
+    /// The dictionary that began at `start`.
+    fn raw_dict_rest(&mut self, start: usize, open: Open, depth: u8) -> Result<RawDict, DecodeError> {
+        if !self.reader.weigh_dict(open, depth, &mut self.budget)? {
+            return Ok(RawDict::new());
+        }
+        let bytes = self.reader.slice(start, self.reader.position());
+        if self.reader.is_peculiar() {
+            return Ok(raw_dict_entries(R::FORMAT, &bytes, |_| true).into());
+        }
+        Ok(RawDict(RawDictRepr::Raw { format: R::FORMAT, bytes }))
     }
 
     /// A dictionary of options, each given to `option`, which reads the value of this key.
@@ -431,9 +536,25 @@ impl<'a, R: Reader<'a>> Head<R> {
         }
     }
 
+    /// The value of an entry that is kept, whatever it is; `is_first` of those that are.
+    pub(super) fn kept(&mut self, key: &str, is_first: bool) -> Result<Value, DecodeError> {
+        self.budget.entry(is_first, Text::Plain(key))?;
+        self.reader.value(self.depth.saturating_sub(1), &mut self.budget)
+    }
+
     /// An option that is not known.
     pub(super) fn ignored(&mut self) -> Result<(), DecodeError> {
         Ok(self.reader.skip(self.depth.saturating_sub(1))?)
+    }
+
+    /// Whether a value, which may be of any type, is true.
+    pub(super) fn is_true(&mut self) -> Result<bool, DecodeError> {
+        match self.reader.token()? {
+            Token::Bool(b) => Ok(b),
+            token => {
+                self.reader.skip_rest(token, self.depth.saturating_sub(1)).map(|()| false).map_err(DecodeError::from)
+            }
+        }
     }
 
     pub(super) fn flag(&mut self, key: &str) -> Result<Option<bool>, DecodeError> {
@@ -471,7 +592,7 @@ impl<'a, R: Reader<'a>> Head<R> {
 
     pub(super) fn string(&mut self, key: &str) -> Result<Option<String>, DecodeError> {
         match self.reader.token()? {
-            Token::Text(text) => Ok(Some(text.to_str().into_owned())),
+            Token::Text(text) => self.owned(text).map(Some),
             Token::Null => Ok(None),
             _ => Err(self.wrong_option(key, "text")),
         }
@@ -486,7 +607,21 @@ impl<'a, R: Reader<'a>> Head<R> {
 
     pub(super) fn dict_option(&mut self, key: &str) -> Result<Option<Dict>, DecodeError> {
         match self.reader.token()? {
-            Token::Dict(open) => self.reader.dict_rest(open, self.depth.saturating_sub(1)).map(Some),
+            Token::Dict(open) => {
+                let depth = self.depth.saturating_sub(1);
+                self.reader.dict_rest(open, depth, &mut self.budget).map(Some)
+            }
+            Token::Null => Ok(None),
+            _ => Err(self.wrong_option(key, "a dictionary")),
+        }
+    }
+
+    /// As [`Head::dict_option`], of a dictionary which is checked but not decoded.
+    pub(super) fn raw_dict_option(&mut self, key: &str) -> Result<Option<RawDict>, DecodeError> {
+        self.reader.align();
+        let start = self.reader.position();
+        match self.reader.token()? {
+            Token::Dict(open) => self.raw_dict_rest(start, open, self.depth.saturating_sub(1)).map(Some),
             Token::Null => Ok(None),
             _ => Err(self.wrong_option(key, "a dictionary")),
         }
@@ -529,6 +664,8 @@ impl<'a, R: Reader<'a>> Head<R> {
         let mut items = Vec::new();
         while self.reader.next_item(&mut open)? {
             let token = self.reader.token()?;
+            self.budget.plain_item(size_of::<T>())?;
+            self.budget.token(token)?;
             items.push(item(token).ok_or_else(|| self.wrong_option(key, expected))?);
         }
         Ok(Some(items))
@@ -556,21 +693,53 @@ impl<'a, R: Reader<'a>> Head<R> {
         }
         self.reader.align();
         let start = self.reader.position();
-        match self.reader.token()? {
-            list @ Token::List(_) => self.reader.skip_rest(list, self.depth)?,
+        // No arguments before keyword arguments may be written as null.
+        let has_args = match self.reader.token()? {
+            list @ Token::List(_) if !self.reader.is_tagged(start) => {
+                self.reader.skip_rest(list, self.depth)?;
+                true
+            }
+            Token::Null => false,
             _ => return Err(self.wrong("Arguments", "a list")),
-        }
+        };
         let mut end = self.reader.position();
         let mut shape = Shape::Args;
         if self.goes_on()? {
+            self.reader.align();
+            let keywords = self.reader.position();
             match self.reader.token()? {
-                dict @ Token::Dict(_) => self.reader.skip_rest(dict, self.depth)?,
+                Token::Dict(open) if !self.reader.is_tagged(keywords) => {
+                    self.keywords(open)?;
+                    end = self.reader.position();
+                    shape = Shape::ArgsKwargs;
+                }
+                Token::Null => {}
                 _ => return Err(self.wrong("ArgumentsKw", "a dictionary")),
             }
-            end = self.reader.position();
-            shape = Shape::ArgsKwargs;
+            if !has_args && shape == Shape::ArgsKwargs {
+                let keywords = self.reader.slice(keywords, end);
+                let tail = [R::EMPTY_LIST, &keywords].concat().into();
+                return Ok(self.raw_payload(shape, tail));
+            }
         }
-        Ok(Payload(Repr::Raw { format: R::FORMAT, shape, tail: self.reader.slice(start, end) }))
+        if !has_args {
+            return Ok(Payload::empty());
+        }
+        Ok(self.raw_payload(shape, self.reader.slice(start, end)))
+    }
+
+    fn raw_payload(&self, shape: Shape, tail: Bytes) -> Payload {
+        Payload(Repr::Raw { format: R::FORMAT, shape, tail, peculiar: self.reader.is_peculiar() })
+    }
+
+    /// Checks the rest of the keyword arguments, whose keys are text.
+    fn keywords(&mut self, mut open: Open) -> Result<(), DecodeError> {
+        let depth = self.depth.checked_sub(1).ok_or_else(|| self.reader.too_deep())?;
+        while let Some(key) = self.reader.next_key(&mut open)? {
+            let Token::Text(_) = key else { return Err(self.wrong("ArgumentsKw", "a dictionary with keys of text")) };
+            self.reader.skip(depth)?;
+        }
+        Ok(())
     }
 
     fn opaque(&mut self) -> Result<Payload, DecodeError> {

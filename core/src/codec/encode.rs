@@ -2,6 +2,7 @@ use super::cbor::CborWriter;
 use super::json::JsonWriter;
 use super::msgpack::MsgPackWriter;
 use super::options::{Entries, Revoked, WriteOptions};
+use super::transcode::write_raw_dict;
 use super::writer::Writer;
 use super::{Format, TranscodeError, transcode};
 use crate::id::RequestId;
@@ -31,12 +32,29 @@ pub fn encode_parts<'m>(
     format: Format,
     head: &mut Vec<u8>,
 ) -> Result<Option<(&'m Bytes, &'static [u8])>, TranscodeError> {
+    encode_parts_within(message, format, usize::MAX, head)
+}
+
+/// As [`encode_parts`], of a message that may take `max_len` bytes without a payload that can be used as it is. A
+/// payload of another serializer can become many times as long: a CBOR float of three bytes is a JSON number of twenty.
+/// Not much more than the limit is ever written, whatever the payload would become.
+///
+/// # Errors
+/// As there; [`TranscodeError::TooLarge`] if the message would be longer.
+pub fn encode_parts_within<'m>(
+    message: &'m Message,
+    format: Format,
+    max_len: usize,
+    head: &mut Vec<u8>,
+) -> Result<Option<(&'m Bytes, &'static [u8])>, TranscodeError> {
     let start = head.len();
+    let end = start.saturating_add(max_len);
     let written = match format {
-        Format::Json => write_message(message, &mut JsonWriter::new(head)),
-        Format::Cbor => write_message(message, &mut CborWriter::new(head)),
-        Format::MsgPack => write_message(message, &mut MsgPackWriter::new(head)),
+        Format::Json => write_message(message, &mut JsonWriter::within(end, head)),
+        Format::Cbor => write_message(message, &mut CborWriter::within(end, head)),
+        Format::MsgPack => write_message(message, &mut MsgPackWriter::within(end, head)),
     };
+    let written = if head.len() > end { Err(TranscodeError::TooLarge) } else { written };
     if written.is_err() {
         head.truncate(start);
     }
@@ -64,30 +82,30 @@ fn write_message<'m, W: Writer>(message: &'m Message, writer: &mut W) -> Result<
         }
         Message::Abort(m) => {
             head.begin_with(2, &m.payload);
-            head.writer.dict(&m.details)?;
+            write_raw_dict(&m.details, head.writer)?;
             head.uri(&m.reason)?;
             return head.payload(&m.payload);
         }
         Message::Challenge(m) => {
             head.begin(2);
-            head.writer.string(&m.method)?;
+            head.writer.text(&m.method)?;
             head.writer.dict(&m.extra)?;
         }
         Message::Authenticate(m) => {
             head.begin(2);
-            head.writer.string(&m.signature)?;
-            head.writer.dict(&m.extra)?;
+            head.writer.text(&m.signature)?;
+            write_raw_dict(&m.extra, head.writer)?;
         }
         Message::Goodbye(m) => {
             head.begin(2);
-            head.writer.dict(&m.details)?;
+            write_raw_dict(&m.details, head.writer)?;
             head.uri(&m.reason)?;
         }
         Message::Error(m) => {
             head.begin_with(4, &m.payload);
             head.id(u64::from(m.request_type.code()));
             head.id(m.request.get());
-            head.options(&m.pass_thru)?;
+            head.options(m)?;
             head.uri(&m.error)?;
             return head.payload(&m.payload);
         }
@@ -212,7 +230,7 @@ impl<W: Writer> Head<'_, W> {
     }
 
     fn uri(&mut self, uri: &Uri) -> Result<(), TranscodeError> {
-        self.writer.string(uri.as_str())
+        self.writer.text(uri.as_str())
     }
 
     fn options(&mut self, options: &impl WriteOptions) -> Result<(), TranscodeError> {
@@ -234,7 +252,7 @@ impl<W: Writer> Head<'_, W> {
 
     fn payload<'m>(&mut self, payload: &'m Payload) -> Result<Rest<'m>, TranscodeError> {
         match &payload.0 {
-            Repr::Raw { format, tail, .. } if *format == W::FORMAT => {
+            Repr::Raw { format, tail, peculiar: false, .. } if *format == W::FORMAT => {
                 self.writer.comma();
                 return Ok(Some((tail, W::END)));
             }
@@ -258,7 +276,7 @@ impl<W: Writer> Head<'_, W> {
 pub(super) fn write_tail<W: Writer>(payload: &Payload, writer: &mut W) -> Result<(), TranscodeError> {
     match &payload.0 {
         Repr::Empty => Ok(()),
-        Repr::Raw { format, shape, tail } => transcode::transcode(*format, tail, *shape, writer),
+        Repr::Raw { format, shape, tail, .. } => transcode::transcode(*format, tail, *shape, writer),
         Repr::Opaque(bytes) => writer.binary(bytes),
         Repr::Values(values) => {
             writer.list(&values.0)?;

@@ -64,6 +64,13 @@ pub enum DecodeError {
     },
     /// Well-formed, but no [`Value`](crate::value::Value) can hold it.
     Unrepresentable(TranscodeError),
+    /// The message holds more values, or values that take more memory, than is decoded for one message.
+    OverLimit {
+        /// The field of [`DecodeLimits`](super::DecodeLimits): `max_items` or `max_weight`.
+        key: &'static str,
+        /// Its value.
+        limit: u32,
+    },
 }
 
 /// What is wrong with the bytes of a frame.
@@ -84,28 +91,36 @@ pub enum Problem {
     LoneSurrogate,
     /// A number that breaks JSON's grammar.
     InvalidNumber,
-    /// A number beyond the range of a double.
+    /// An integer of more than 4,300 digits.
     NumberOutOfRange,
     /// Lists and dictionaries nested too deeply.
     TooDeep,
+    /// JSON text that begins with U+0000, which stands for binary, and does not go on in base64.
+    InvalidBase64,
+    /// A CBOR tag around what it cannot hold, or one that means nothing outside the message it stands in.
+    InvalidTag,
+    /// A MsgPack timestamp of another length than 4, 8 or 12 bytes, or of a second's nanoseconds or more.
+    InvalidTimestamp,
 }
 
 /// Why a message cannot be written in a serializer. The fault of whoever made the arguments, never of the receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TranscodeError {
-    /// NaN or an infinity, which JSON does not have.
-    NotFinite,
-    /// A dictionary with a key that is not text.
+    /// An integer of more than 4,096 bits, which is not converted.
+    NumberTooLong,
+    /// A dictionary with a key that is neither text nor a number, a truth value or null.
     KeyNotText,
     /// A MsgPack extension type.
     Extension,
-    /// Text that begins with `\0` and goes on in base64, which in JSON stands for binary.
+    /// Text that begins with `\0`, which in JSON stands for binary.
     ReservedText,
     /// Text, binary, a list or a dictionary longer than MsgPack's 2^32 - 1.
     TooLong,
     /// The value cannot be taken for, or made from, the type of the application.
     Mismatch,
+    /// The message would be longer than may be written: see [`encode_parts_within`](super::encode_parts_within).
+    TooLarge,
 }
 
 /// Malformed bytes, before it is known in which message.
@@ -140,6 +155,7 @@ impl fmt::Display for DecodeError {
             Self::Option { message, key, expected } => write!(f, "{message} option {key:?} must be {expected}"),
             Self::UnknownName { message, key, name } => write!(f, "{message} option {key:?} cannot be {name:?}"),
             Self::Unrepresentable(error) => error.fmt(f),
+            Self::OverLimit { key, limit } => write!(f, "limit {key} ({limit}) on the values of a message exceeded"),
         }
     }
 }
@@ -156,6 +172,9 @@ impl fmt::Display for Problem {
             Self::InvalidNumber => "invalid number",
             Self::NumberOutOfRange => "number out of range",
             Self::TooDeep => "nested too deeply",
+            Self::InvalidBase64 => "text of \\0 is not base64",
+            Self::InvalidTag => "a tag around what it cannot hold",
+            Self::InvalidTimestamp => "invalid timestamp",
         })
     }
 }
@@ -163,12 +182,13 @@ impl fmt::Display for Problem {
 impl fmt::Display for TranscodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotFinite => "JSON has no NaN and no infinities",
+            Self::NumberTooLong => "an integer of more than 4096 bits cannot be converted",
             Self::KeyNotText => "a dictionary key is not text",
             Self::Extension => "MsgPack extension types cannot be converted",
-            Self::ReservedText => "text of \\0 and base64 stands for binary in JSON",
+            Self::ReservedText => "text that begins with \\0 stands for binary in JSON",
             Self::TooLong => "longer than MsgPack allows",
             Self::Mismatch => "the arguments are not of the expected type",
+            Self::TooLarge => "too long in the serializer of the receiver",
         })
     }
 }

@@ -2,8 +2,9 @@
 
 use super::error::{Fault, Problem};
 use super::reader::{Decimal, Open, Reader, Text, Token};
+use super::timestamp::Timestamp;
 use super::writer::{Mark, Writer};
-use super::{Format, TranscodeError, transcode};
+use super::{Format, TranscodeError, integer, transcode};
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -12,6 +13,9 @@ pub(super) struct JsonReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
+
+/// Python refuses integers of more digits, and with them the message.
+const MAX_DIGITS: usize = 4_300;
 
 /// The states of [`Open`]: whether the first item is still to come.
 const FIRST: u64 = 1;
@@ -83,9 +87,9 @@ impl<'a> JsonReader<'a> {
         }
     }
 
-    /// The rest of a string, after its opening quote.
+    /// The rest of a string, after its opening quote; whether it stands where a value may stand.
     #[inline]
-    fn string(&mut self) -> Result<Text<'a>, Fault> {
+    fn string<const VALUE: bool>(&mut self) -> Result<Text<'a>, Fault> {
         let start = self.at;
         let mut escaped = false;
         loop {
@@ -102,7 +106,13 @@ impl<'a> JsonReader<'a> {
         // Both ends are quotes, so they are at character boundaries.
         let inside = self.frame.get(start..self.at).unwrap_or_default();
         self.at += 1;
-        Ok(if escaped { Text::Escaped(inside) } else { Text::Plain(inside) })
+        if escaped {
+            if VALUE {
+                self.check_binary(inside)?;
+            }
+            return Ok(Text::Escaped(inside));
+        }
+        Ok(Text::Plain(inside))
     }
 
     /// Checks the escape that begins here.
@@ -130,20 +140,32 @@ impl<'a> JsonReader<'a> {
         }
     }
 
+    /// Text that begins with U+0000 stands for binary wherever a value may stand: receivers refuse it if it is none.
+    #[cold]
+    fn check_binary(&self, inside: &str) -> Result<(), Fault> {
+        match inside.strip_prefix("\\u0000") {
+            Some(encoded) if !is_base64(encoded) => Err(self.fault(Problem::InvalidBase64)),
+            _ => Ok(()),
+        }
+    }
+
     fn number(&mut self) -> Result<Token<'a>, Fault> {
         let start = self.at;
         let negative = self.peek() == Some(b'-');
         self.at += usize::from(negative);
         let first = self.at;
-        let mut integer: Option<u64> = Some(0);
+        let mut integer: u64 = 0;
         while let Some(digit @ b'0'..=b'9') = self.peek() {
-            integer = integer.and_then(|n| n.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+            integer = integer.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
             self.at += 1;
         }
         let digits = self.at - first;
         if digits == 0 || (digits > 1 && self.bytes[first] == b'0') {
             return Err(self.number_fault());
         }
+        // Nineteen digits are always less than 2^64.
+        let integer =
+            if digits < 20 { Some(integer) } else { self.frame.get(first..self.at).and_then(|n| n.parse().ok()) };
         if let (Some(n), false) = (integer, matches!(self.peek(), Some(b'.' | b'e' | b'E'))) {
             match i64::try_from(n) {
                 Ok(n) if !negative => return Ok(Token::Int(n)),
@@ -163,28 +185,26 @@ impl<'a> JsonReader<'a> {
             self.at += 1;
             self.digits()?;
         }
-        let mut exponent = 0;
         if let Some(b'e' | b'E') = self.peek() {
             self.at += 1;
             self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
-            exponent = self.digits()?;
+            self.digits()?;
         }
         let number = Decimal(self.frame.get(start..self.at).unwrap_or_default());
-        // A double reaches beyond 10^308: most numbers need not be evaluated to know that they are finite.
-        if (exponent > 2 || number.0.len() > 200) && !number.value().is_finite() {
+        if number.0.len() > MAX_DIGITS && number.0.trim_start_matches('-').len() > MAX_DIGITS && number.is_integer() {
             self.at = start;
             return Err(self.fault(Problem::NumberOutOfRange));
         }
         Ok(Token::Decimal(number))
     }
 
-    /// Skips digits, at least one, and counts them.
-    fn digits(&mut self) -> Result<usize, Fault> {
+    /// Skips digits, at least one.
+    fn digits(&mut self) -> Result<(), Fault> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
-        if self.at == start { Err(self.number_fault()) } else { Ok(self.at - start) }
+        if self.at == start { Err(self.number_fault()) } else { Ok(()) }
     }
 
     fn number_fault(&self) -> Fault {
@@ -194,6 +214,7 @@ impl<'a> JsonReader<'a> {
 
 impl<'a> Reader<'a> for JsonReader<'a> {
     const FORMAT: Format = Format::Json;
+    const EMPTY_LIST: &'static [u8] = b"[],";
 
     fn position(&self) -> usize {
         self.at
@@ -212,7 +233,7 @@ impl<'a> Reader<'a> for JsonReader<'a> {
         match self.peek() {
             Some(b'"') => {
                 self.at += 1;
-                self.string().map(Token::Text)
+                self.string::<true>().map(Token::Text)
             }
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b'{') => {
@@ -241,7 +262,7 @@ impl<'a> Reader<'a> for JsonReader<'a> {
             return Ok(None);
         }
         self.expect(b'"')?;
-        let key = self.string()?;
+        let key = self.string::<false>()?;
         self.expect(b':')?;
         Ok(Some(Token::Text(key)))
     }
@@ -300,6 +321,57 @@ fn find_special(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// Whether the inside of a string is base64 as [`binary_from_json`](transcode::binary_from_json) decodes it: the standard
+/// alphabet, padded, with no bits left over. Allocates only where a character is escaped.
+fn is_base64(inside: &str) -> bool {
+    if inside.contains('\\') {
+        return is_base64(&unescape(inside));
+    }
+    let bytes = inside.as_bytes();
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let unpadded = match bytes {
+        [digits @ .., _, b'=', b'='] => {
+            let last = bytes.get(digits.len());
+            if !last.is_some_and(|last| matches!(last, b'A' | b'Q' | b'g' | b'w')) {
+                return false;
+            }
+            digits
+        }
+        [digits @ .., last, b'='] => {
+            if !b"AEIMQUYcgkosw048".contains(last) {
+                return false;
+            }
+            digits
+        }
+        digits => digits,
+    };
+    bytes.len().is_multiple_of(4) && unpadded.iter().all(is_digit)
+}
+
+/// The frame with U+FFFD, which is as long, in the place of each half of a surrogate pair that is escaped alone.
+pub(super) fn replace_surrogates(frame: &ByteString) -> ByteString {
+    let mut bytes = frame.as_bytes().to_vec();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if byte != b'\\' {
+            at += 1;
+            continue;
+        }
+        let unit = |at: usize| if bytes.get(at..at + 2) == Some(b"\\u") { hex(&bytes, at + 2) } else { None };
+        match unit(at) {
+            Some(0xd800..0xdc00) if unit(at + 6).is_some_and(|low| (0xdc00..0xe000).contains(&low)) => at += 12,
+            Some(0xd800..0xe000) => {
+                bytes.splice(at + 2..at + 6, *b"fffd");
+                at += 6;
+            }
+            // What is escaped may be a backslash.
+            _ => at += 2,
+        }
+    }
+    // ASCII stands in the place of ASCII, so it stays text.
+    ByteString::try_from(bytes).unwrap_or_default()
+}
+
 /// The four hexadecimal digits at `at`.
 fn hex(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4)?.iter().try_fold(0, |number, &digit| Some(number * 16 + char::from(digit).to_digit(16)?))
@@ -343,13 +415,15 @@ pub(super) fn unescape(inside: &str) -> String {
 /// Writes compact JSON.
 pub(super) struct JsonWriter<'o> {
     out: &'o mut Vec<u8>,
+    max_len: usize,
     /// Nothing that needs a comma after it has been written at this place.
     fresh: bool,
 }
 
 impl<'o> JsonWriter<'o> {
-    pub(super) fn new(out: &'o mut Vec<u8>) -> Self {
-        Self { out, fresh: true }
+    /// A writer that ends when `out` is longer than this.
+    pub(super) fn within(max_len: usize, out: &'o mut Vec<u8>) -> Self {
+        Self { out, max_len, fresh: true }
     }
 
     fn raw(&mut self, text: &[u8]) {
@@ -367,6 +441,25 @@ impl<'o> JsonWriter<'o> {
         self.out.push(bracket);
         self.fresh = false;
     }
+
+    /// A string in quotes, whatever it begins with.
+    fn quoted(&mut self, text: &str) -> Result<(), TranscodeError> {
+        self.comma();
+        self.out.push(b'"');
+        let bytes = text.as_bytes();
+        let mut start = 0;
+        loop {
+            let end = find_special(bytes, start);
+            self.out.extend_from_slice(&bytes[start..end]);
+            let Some(&byte) = bytes.get(end) else { break };
+            escape(self.out, byte);
+            // One byte becomes up to six.
+            self.check_len()?;
+            start = end + 1;
+        }
+        self.out.push(b'"');
+        Ok(())
+    }
 }
 
 impl Writer for JsonWriter<'_> {
@@ -375,6 +468,10 @@ impl Writer for JsonWriter<'_> {
 
     fn out(&mut self) -> &mut Vec<u8> {
         self.out
+    }
+
+    fn max_len(&self) -> usize {
+        self.max_len
     }
 
     fn message(&mut self, _: u8) {
@@ -409,7 +506,7 @@ impl Writer for JsonWriter<'_> {
     }
 
     fn key(&mut self, key: &str) -> Result<(), TranscodeError> {
-        self.string(key)?;
+        self.quoted(key)?;
         self.out.push(b':');
         self.fresh = true;
         Ok(())
@@ -436,36 +533,36 @@ impl Writer for JsonWriter<'_> {
         write_digits(self.out, n);
     }
 
-    fn float(&mut self, n: f64) -> Result<(), TranscodeError> {
-        if !n.is_finite() {
-            return Err(TranscodeError::NotFinite);
-        }
+    fn float(&mut self, n: f64) {
         self.comma();
-        // Writing to a vector does not fail. The shortest text that reads back the same, with a point or an exponent.
-        serde_json::to_writer(&mut *self.out, &n).map_err(|_| TranscodeError::NotFinite)
+        // Writing to a vector does not fail. The shortest text that reads back the same, with a point or an exponent;
+        // null for NaN and the infinities.
+        let _ = serde_json::to_writer(&mut *self.out, &n);
     }
 
-    fn string(&mut self, text: &str) -> Result<(), TranscodeError> {
-        self.comma();
-        self.out.push(b'"');
-        let bytes = text.as_bytes();
-        let mut start = 0;
-        loop {
-            let end = find_special(bytes, start);
-            self.out.extend_from_slice(&bytes[start..end]);
-            let Some(&byte) = bytes.get(end) else { break };
-            escape(self.out, byte);
-            start = end + 1;
-        }
-        self.out.push(b'"');
+    fn bignum(&mut self, negative: bool, bytes: &[u8]) -> Result<(), TranscodeError> {
+        let digits = integer::to_decimal(negative, bytes).ok_or(TranscodeError::NumberTooLong)?;
+        self.decimal(&digits)
+    }
+
+    fn decimal(&mut self, digits: &str) -> Result<(), TranscodeError> {
+        self.raw(digits.as_bytes());
         Ok(())
+    }
+
+    fn timestamp(&mut self, time: Timestamp) -> Result<(), TranscodeError> {
+        self.text(&time.to_text())
+    }
+
+    fn date_time(&mut self, text: &str) -> Result<(), TranscodeError> {
+        self.text(text)
     }
 
     fn text(&mut self, text: &str) -> Result<(), TranscodeError> {
         if transcode::reads_as_binary(text) {
             return Err(TranscodeError::ReservedText);
         }
-        self.string(text)
+        self.quoted(text)
     }
 
     fn binary(&mut self, bytes: &[u8]) -> Result<(), TranscodeError> {

@@ -2,8 +2,9 @@
 
 use super::error::{Fault, Problem};
 use super::reader::{Binary, Open, Reader, Text, Token};
+use super::timestamp::Timestamp;
 use super::writer::{Mark, Writer, patch};
-use super::{Format, TranscodeError};
+use super::{Format, TranscodeError, integer};
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -11,15 +12,20 @@ use bytestring::ByteString;
 /// CBOR's is.
 const UNDEFINED: (&[u8], &[u8]) = (&[0], &[0]);
 
+/// Type of the extension for timestamps.
+const TIMESTAMP: &[u8] = &[0xff];
+
 pub(super) struct MsgPackReader<'a> {
     frame: &'a Bytes,
     bytes: &'a [u8],
     at: usize,
+    /// See [`Reader::is_peculiar`].
+    peculiar: bool,
 }
 
 impl<'a> MsgPackReader<'a> {
     pub(super) fn new(frame: &'a Bytes) -> Self {
-        Self { frame, bytes: frame, at: 0 }
+        Self { frame, bytes: frame, at: 0, peculiar: false }
     }
 
     fn fault(&self, problem: Problem) -> Fault {
@@ -73,12 +79,21 @@ impl<'a> MsgPackReader<'a> {
     fn extension(&mut self, length: u64) -> Result<Token<'a>, Fault> {
         let kind = self.take(1)?;
         let data = self.take(length)?;
-        Ok(if (kind, data) == UNDEFINED { Token::Null } else { Token::Extension })
+        if kind == TIMESTAMP {
+            let time = Timestamp::from_msgpack(data).ok_or_else(|| self.fault(Problem::InvalidTimestamp))?;
+            return Ok(Token::Timestamp(time));
+        }
+        if (kind, data) == UNDEFINED {
+            return Ok(Token::Null);
+        }
+        self.peculiar = true;
+        Ok(Token::Extension)
     }
 }
 
 impl<'a> Reader<'a> for MsgPackReader<'a> {
     const FORMAT: Format = Format::MsgPack;
+    const EMPTY_LIST: &'static [u8] = &[0x90];
 
     fn position(&self) -> usize {
         self.at
@@ -144,7 +159,16 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
 
     #[inline]
     fn next_key(&mut self, dict: &mut Open) -> Result<Option<Token<'a>>, Fault> {
-        if self.next_item(dict)? { self.token().map(Some) } else { Ok(None) }
+        if !self.next_item(dict)? {
+            return Ok(None);
+        }
+        let key = self.token()?;
+        self.peculiar |= !matches!(key, Token::Text(_));
+        Ok(Some(key))
+    }
+
+    fn is_peculiar(&self) -> bool {
+        self.peculiar
     }
 
     fn end(&mut self) -> Result<(), Fault> {
@@ -168,11 +192,17 @@ impl<'a> Reader<'a> for MsgPackReader<'a> {
 /// Writes MsgPack: the shortest integers and lengths, floats as doubles.
 pub(super) struct MsgPackWriter<'o> {
     out: &'o mut Vec<u8>,
+    max_len: usize,
 }
 
 impl<'o> MsgPackWriter<'o> {
     pub(super) fn new(out: &'o mut Vec<u8>) -> Self {
-        Self { out }
+        Self::within(usize::MAX, out)
+    }
+
+    /// A writer that ends when `out` is longer than this.
+    pub(super) fn within(max_len: usize, out: &'o mut Vec<u8>) -> Self {
+        Self { out, max_len }
     }
 
     /// A code and the shortest big-endian number, of 1, 2, 4 or 8 bytes; `codes` are those of the four sizes.
@@ -212,6 +242,10 @@ impl Writer for MsgPackWriter<'_> {
         self.out
     }
 
+    fn max_len(&self) -> usize {
+        self.max_len
+    }
+
     fn message(&mut self, length: u8) {
         self.out.push(0x90 | length);
     }
@@ -233,7 +267,7 @@ impl Writer for MsgPackWriter<'_> {
     }
 
     fn key(&mut self, key: &str) -> Result<(), TranscodeError> {
-        self.string(key)
+        self.text(key)
     }
 
     fn null(&mut self) {
@@ -266,13 +300,35 @@ impl Writer for MsgPackWriter<'_> {
         if n < 0x80 { self.out.push(n as u8) } else { self.sized([0xcc, 0xcd, 0xce, 0xcf], n) }
     }
 
-    fn float(&mut self, n: f64) -> Result<(), TranscodeError> {
+    fn float(&mut self, n: f64) {
         self.out.push(0xcb);
         self.out.extend_from_slice(&n.to_be_bytes());
+    }
+
+    fn bignum(&mut self, negative: bool, bytes: &[u8]) -> Result<(), TranscodeError> {
+        let digits = integer::to_decimal(negative, bytes).ok_or(TranscodeError::NumberTooLong)?;
+        self.text(&digits)
+    }
+
+    fn decimal(&mut self, digits: &str) -> Result<(), TranscodeError> {
+        self.text(digits)
+    }
+
+    fn timestamp(&mut self, time: Timestamp) -> Result<(), TranscodeError> {
+        self.out.extend_from_slice(&[0xc7, 12, TIMESTAMP[0]]);
+        self.out.extend_from_slice(&time.nanos.to_be_bytes());
+        self.out.extend_from_slice(&time.seconds.to_be_bytes());
         Ok(())
     }
 
-    fn string(&mut self, text: &str) -> Result<(), TranscodeError> {
+    fn date_time(&mut self, text: &str) -> Result<(), TranscodeError> {
+        match Timestamp::from_text(text) {
+            Some(time) => self.timestamp(time),
+            None => self.text(text),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), TranscodeError> {
         let length = u32::try_from(text.len()).map_err(|_| TranscodeError::TooLong)?;
         if length < 32 {
             self.out.push(0xa0 | length as u8);

@@ -4,14 +4,17 @@ use super::TranscodeError;
 use super::decode::Head;
 use super::error::DecodeError;
 use super::reader::Reader;
+use super::transcode::write_raw_dict;
 use super::writer::{Mark, Writer};
 use crate::id::SessionId;
 use crate::message::*;
 use crate::uri::{MatchPolicy, Uri};
-use crate::value::Dict;
+use crate::value::{Dict, Value};
 use std::sync::Arc;
 
 const MATCH_POLICIES: [MatchPolicy; 3] = [MatchPolicy::Exact, MatchPolicy::Prefix, MatchPolicy::Wildcard];
+/// The `runmode` of calls to one of the shards of a registration.
+const PARTITION: &str = "partition";
 const CANCEL_MODES: [CancelMode; 3] = [CancelMode::Skip, CancelMode::Kill, CancelMode::KillNoWait];
 const INVOCATION_POLICIES: [InvocationPolicy; 5] = [
     InvocationPolicy::Single,
@@ -41,7 +44,7 @@ pub(super) fn hello_details<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Hel
             "authmethods" => details.authmethods = head.strings(key)?.unwrap_or_default(),
             "authid" => details.authid = head.string(key)?,
             "authrole" => details.authrole = head.string(key)?,
-            "authextra" => details.authextra = head.dict_option(key)?,
+            "authextra" => details.authextra = head.raw_dict_option(key)?,
             "agent" => details.agent = head.string(key)?,
             _ => head.ignored()?,
         }
@@ -84,7 +87,8 @@ fn features<'a, R: Reader<'a>>(head: &mut Head<R>, role: &str) -> Result<Option<
             return head.ignored();
         }
         head.nested(key, |head, name| {
-            if head.flag(name)? == Some(true) {
+            // What is not true or false is no feature that this side knows.
+            if head.is_true()? {
                 features |= Features::from_name(name).unwrap_or(Features::NONE);
             }
             Ok(())
@@ -94,10 +98,23 @@ fn features<'a, R: Reader<'a>>(head: &mut Head<R>, role: &str) -> Result<Option<
     Ok(announced.then_some(features))
 }
 
-pub(super) fn error_details<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Option<Box<PassThru>>, DecodeError> {
+/// The attributes of ERROR for its payload, and what an application says beyond.
+type ErrorDetails = (Option<Box<PassThru>>, RawDict);
+
+pub(super) fn error_details<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<ErrorDetails, DecodeError> {
     let mut pass_thru = None;
-    head.options("Details", |head, key| other(head, key, &mut pass_thru))?;
-    Ok(pass_thru)
+    let mut details = Dict::new();
+    head.options("Details", |head, key| match key {
+        // Who the callee is and which routers the error came by is not the callee's to say.
+        "callee" | "callee_authid" | "callee_authrole" | "forward_for" => head.ignored(),
+        _ if pass_thru_field(key).is_some() => other(head, key, &mut pass_thru),
+        _ => {
+            let value = head.kept(key, details.is_empty())?;
+            details.insert(key.to_owned(), value);
+            Ok(())
+        }
+    })?;
+    Ok((pass_thru, details.into()))
 }
 
 pub(super) fn publish_options<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<PublishOptions, DecodeError> {
@@ -202,6 +219,7 @@ pub(super) fn call_options<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Call
             "timeout" => options.timeout = head.number(key)?,
             "disclose_me" => options.disclose_me = head.flag(key)?.unwrap_or_default(),
             "rkey" => options.rkey = head.string(key)?,
+            "runmode" => options.partition = head.string(key)?.as_deref() == Some(PARTITION),
             _ => other(head, key, &mut options.pass_thru)?,
         }
         Ok(())
@@ -304,13 +322,9 @@ pub(super) fn yield_options<'a, R: Reader<'a>>(head: &mut Head<R>) -> Result<Yie
     Ok(options)
 }
 
-/// One of the keys of [`PassThru`], or one that is not known.
-fn other<'a, R: Reader<'a>>(
-    head: &mut Head<R>,
-    key: &str,
-    pass_thru: &mut Option<Box<PassThru>>,
-) -> Result<(), DecodeError> {
-    let field: fn(&mut PassThru) -> &mut Option<String> = match key {
+/// The field of [`PassThru`] with this key.
+fn pass_thru_field(key: &str) -> Option<fn(&mut PassThru) -> &mut Option<String>> {
+    Some(match key {
         "ppt_scheme" => |read| &mut read.ppt_scheme,
         "ppt_serializer" => |read| &mut read.ppt_serializer,
         "ppt_cipher" => |read| &mut read.ppt_cipher,
@@ -318,8 +332,17 @@ fn other<'a, R: Reader<'a>>(
         "enc_algo" => |read| &mut read.enc_algo,
         "enc_key" => |read| &mut read.enc_key,
         "enc_serializer" => |read| &mut read.enc_serializer,
-        _ => return head.ignored(),
-    };
+        _ => return None,
+    })
+}
+
+/// One of the keys of [`PassThru`], or one that is not known.
+fn other<'a, R: Reader<'a>>(
+    head: &mut Head<R>,
+    key: &str,
+    pass_thru: &mut Option<Box<PassThru>>,
+) -> Result<(), DecodeError> {
+    let Some(field) = pass_thru_field(key) else { return head.ignored() };
     let text = head.string(key)?;
     let mut read = pass_thru.take().unwrap_or_default();
     *field(&mut read) = text;
@@ -387,7 +410,7 @@ impl<'w, W: Writer> Entries<'w, W> {
 
     fn string(&mut self, key: &str, text: Option<&str>) -> Result<(), TranscodeError> {
         match text {
-            Some(text) => self.key(key)?.string(text),
+            Some(text) => self.key(key)?.text(text),
             None => Ok(()),
         }
     }
@@ -403,12 +426,23 @@ impl<'w, W: Writer> Entries<'w, W> {
         }
     }
 
+    fn value(&mut self, key: &str, value: &Value) -> Result<(), TranscodeError> {
+        self.key(key)?.value(value)
+    }
+
+    fn raw_dict(&mut self, key: &str, dict: Option<&RawDict>) -> Result<(), TranscodeError> {
+        match dict {
+            Some(dict) => write_raw_dict(dict, self.key(key)?),
+            None => Ok(()),
+        }
+    }
+
     fn strings(&mut self, key: &str, strings: Option<&[String]>) -> Result<(), TranscodeError> {
         let Some(strings) = strings else { return Ok(()) };
         let writer = self.key(key)?;
         let mark = writer.open_list();
         for text in strings {
-            writer.string(text)?;
+            writer.text(text)?;
         }
         writer.close_list(mark, strings.len())
     }
@@ -471,7 +505,7 @@ impl WriteOptions for HelloDetails {
         entries.strings("authmethods", Some(&*self.authmethods).filter(|methods| !methods.is_empty()))?;
         entries.string("authid", self.authid.as_deref())?;
         entries.string("authrole", self.authrole.as_deref())?;
-        entries.dict("authextra", self.authextra.as_ref())?;
+        entries.raw_dict("authextra", self.authextra.as_ref())?;
         entries.string("agent", self.agent.as_deref())
     }
 }
@@ -489,9 +523,13 @@ impl WriteOptions for WelcomeDetails {
     }
 }
 
-impl WriteOptions for Option<Box<PassThru>> {
+impl WriteOptions for Error {
     fn write<W: Writer>(&self, entries: &mut Entries<'_, W>) -> Result<(), TranscodeError> {
-        entries.pass_thru(self.as_deref())
+        entries.pass_thru(self.pass_thru.as_deref())?;
+        if self.details.is_empty() {
+            return Ok(());
+        }
+        self.details.to_dict().iter().try_for_each(|(key, value)| entries.value(key, value))
     }
 }
 
@@ -540,6 +578,7 @@ impl WriteOptions for CallOptions {
         entries.number("timeout", self.timeout)?;
         entries.set("disclose_me", self.disclose_me)?;
         entries.string("rkey", self.rkey.as_deref())?;
+        entries.string("runmode", Some(PARTITION).filter(|_| self.partition))?;
         entries.pass_thru(self.pass_thru.as_deref())
     }
 }

@@ -1,6 +1,7 @@
 //! Payloads from one serializer to another, and to and from values. JSON's convention for binary lives here alone
 //! (spec: "Binary conversion of JSON Strings").
 
+use super::budget::Budget;
 use super::cbor::{self, CborReader, CborWriter};
 use super::decode::{DecodeLimits, MAX_DEPTH, decode};
 use super::encode::write_tail;
@@ -10,7 +11,7 @@ use super::options::{Entries, WriteOptions};
 use super::reader::{Open, Reader, Token};
 use super::writer::Writer;
 use super::{DecodeError, Format, TranscodeError};
-use crate::message::{Message, Payload, PublishOptions, Repr, Shape};
+use crate::message::{Message, Payload, PublishOptions, RawDict, RawDictRepr, Repr, Shape};
 use crate::value::{Dict, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -41,6 +42,48 @@ fn copy_tail<'a, R: Reader<'a>, W: Writer>(mut reader: R, shape: Shape, writer: 
     Ok(())
 }
 
+/// Writes a dictionary of a message, as it is or transcoded.
+pub(super) fn write_raw_dict<W: Writer>(dict: &RawDict, writer: &mut W) -> Result<(), TranscodeError> {
+    match &dict.0 {
+        RawDictRepr::Empty => writer.dict(&Dict::new()),
+        RawDictRepr::Values(dict) => writer.dict(dict),
+        RawDictRepr::Raw { format, bytes } if *format == W::FORMAT => {
+            writer.comma();
+            writer.out().extend_from_slice(bytes);
+            Ok(())
+        }
+        RawDictRepr::Raw { format, bytes } => transcode(*format, bytes, Shape::Args, writer),
+    }
+}
+
+/// Those entries of a raw dictionary whose keys are `wanted`; the others are not decoded.
+pub(crate) fn raw_dict_entries(format: Format, bytes: &Bytes, wanted: impl Fn(&str) -> bool) -> Dict {
+    let entries = match format {
+        Format::Json => JsonReader::check(bytes.clone())
+            .map_err(DecodeError::from)
+            .and_then(|text| wanted_entries(JsonReader::new(&text), wanted)),
+        Format::Cbor => wanted_entries(CborReader::new(bytes), wanted),
+        Format::MsgPack => wanted_entries(MsgPackReader::new(bytes), wanted),
+    };
+    // Checked when it was received: reading it again does not fail.
+    entries.unwrap_or_default()
+}
+
+fn wanted_entries<'a, R: Reader<'a>>(mut reader: R, wanted: impl Fn(&str) -> bool) -> Result<Dict, DecodeError> {
+    let mut dict = Dict::new();
+    let Token::Dict(mut open) = reader.token()? else { return Ok(dict) };
+    while let Some(key) = reader.next_key(&mut open)? {
+        let key = key.key_text().ok_or(TranscodeError::KeyNotText)?;
+        if wanted(&key) {
+            let value = reader.value(MAX_DEPTH, &mut Budget::unlimited())?;
+            dict.insert(key.into_owned(), value);
+        } else {
+            reader.skip(MAX_DEPTH)?;
+        }
+    }
+    Ok(dict)
+}
+
 /// Reads a dictionary as the options of PUBLISH, by the same rules as those of a message.
 pub(crate) fn publish_options(options: &Dict) -> Result<PublishOptions, DecodeError> {
     let mut frame = Vec::new();
@@ -49,7 +92,7 @@ pub(crate) fn publish_options(options: &Dict) -> Result<PublishOptions, DecodeEr
     writer.uint(16);
     writer.uint(1);
     writer.dict(options)?;
-    writer.string("topic")?;
+    writer.text("topic")?;
     let limits = DecodeLimits { max_depth: MAX_DEPTH, ..DecodeLimits::default() };
     match decode(Format::Cbor, frame.into(), &limits)? {
         Message::Publish(publish) => Ok(publish.options),
@@ -73,13 +116,19 @@ fn copy_rest<'a, R: Reader<'a>, W: Writer>(
     reader: &mut R,
     writer: &mut W,
 ) -> Result<(), TranscodeError> {
+    writer.check_len()?;
     match token {
-        Token::Null => writer.null(),
+        Token::Null | Token::Simple => writer.null(),
         Token::Bool(b) => writer.bool(b),
         Token::Int(n) => writer.int(n),
         Token::UInt(n) => writer.uint(n),
-        Token::Float(n) => writer.float(n)?,
-        Token::Decimal(number) => writer.float(number.value())?,
+        Token::Float(n) => writer.float(n),
+        Token::Decimal(number) if number.is_integer() => writer.decimal(number.0)?,
+        Token::Decimal(number) => writer.float(number.value()),
+        Token::Bignum(bytes) => writer.bignum(false, &bytes.to_bytes())?,
+        Token::NegativeBignum(bytes) => writer.bignum(true, &bytes.to_bytes())?,
+        Token::Timestamp(time) => writer.timestamp(time)?,
+        Token::DateTime(text) => writer.date_time(text)?,
         Token::Text(text) => match text.as_binary() {
             Some(bytes) => writer.binary(&bytes)?,
             None => writer.text(&text.to_str())?,
@@ -108,26 +157,29 @@ fn copy_dict<'a, R: Reader<'a>, W: Writer>(
     let mark = writer.open_dict();
     let mut count = 0;
     while let Some(key) = reader.next_key(&mut open).map_err(checked)? {
-        let Token::Text(key) = key else { return Err(TranscodeError::KeyNotText) };
-        writer.key(&key.to_str())?;
+        match key {
+            Token::Text(key) => writer.key(&key.to_str())?,
+            key if key.is_scalar() && writer.takes_scalar_keys() => copy_rest(key, reader, writer)?,
+            key => writer.key(&key.key_text().ok_or(TranscodeError::KeyNotText)?)?,
+        }
         copy(reader, writer)?;
         count += 1;
     }
     writer.close_dict(mark, count)
 }
 
-/// The values of a payload: args and kwargs.
-pub(crate) fn payload_values(payload: &Payload) -> Result<(Vec<Value>, Dict), DecodeError> {
+/// The values of a payload, args and kwargs, if the budget is enough for those that are still to be decoded.
+pub(crate) fn payload_values(payload: &Payload, budget: &mut Budget) -> Result<(Vec<Value>, Dict), DecodeError> {
     let (format, shape, tail) = match &payload.0 {
         Repr::Empty => return Ok((Vec::new(), Dict::new())),
         Repr::Values(values) => return Ok((**values).clone()),
         Repr::Opaque(bytes) => return Ok((vec![Value::Binary(bytes.to_vec())], Dict::new())),
-        Repr::Raw { format, shape, tail } => (*format, *shape, tail),
+        Repr::Raw { format, shape, tail, .. } => (*format, *shape, tail),
     };
     match format {
-        Format::Json => tail_values(JsonReader::new(&JsonReader::check(tail.clone())?), shape),
-        Format::Cbor => tail_values(CborReader::new(tail), shape),
-        Format::MsgPack => tail_values(MsgPackReader::new(tail), shape),
+        Format::Json => tail_values(JsonReader::new(&JsonReader::check(tail.clone())?), shape, budget),
+        Format::Cbor => tail_values(CborReader::new(tail), shape, budget),
+        Format::MsgPack => tail_values(MsgPackReader::new(tail), shape, budget),
     }
 }
 
@@ -147,47 +199,38 @@ fn options_dict(options: &impl WriteOptions) -> Dict {
     let mut writer = CborWriter::new(&mut bytes);
     let mut entries = Entries::new(&mut writer);
     let written = options.write(&mut entries).and_then(|()| entries.close());
-    match written.map(|()| CborReader::new(&Bytes::from(bytes)).value(MAX_DEPTH)) {
+    match written.map(|()| CborReader::new(&Bytes::from(bytes)).value(MAX_DEPTH, &mut Budget::unlimited())) {
         Ok(Ok(Value::Dict(dict))) => dict,
         // Options are strings, numbers and lists of them: CBOR carries them all.
         _ => Dict::new(),
     }
 }
 
-/// A dictionary as bytes, for what is kept long and looked at seldom.
-#[derive(Clone)]
-pub(crate) struct PackedDict(Bytes);
-
-impl PackedDict {
-    /// `None`: the dictionary has something that cannot be written.
-    pub(crate) fn pack(dict: &Dict) -> Option<Self> {
-        let mut bytes = Vec::new();
-        MsgPackWriter::new(&mut bytes).dict(dict).ok()?;
-        Some(Self(Bytes::from(bytes.into_boxed_slice())))
-    }
-
-    pub(crate) fn unpack(&self) -> Dict {
-        match MsgPackReader::new(&self.0).value(MAX_DEPTH) {
-            Ok(Value::Dict(dict)) => dict,
-            // Only a dictionary nested deeper than any peer could make it.
-            _ => Dict::new(),
-        }
-    }
+/// A dictionary as bytes, for what is kept long and looked at seldom; `None` if it cannot be read back.
+pub(crate) fn packed_dict(dict: &Dict) -> Option<RawDict> {
+    let mut bytes = Vec::new();
+    MsgPackWriter::new(&mut bytes).dict(dict).ok()?;
+    let bytes = Bytes::from(bytes.into_boxed_slice());
+    // Only a dictionary nested deeper than any peer could make it is refused.
+    MsgPackReader::new(&bytes).skip(MAX_DEPTH).ok()?;
+    Some(RawDict(RawDictRepr::Raw { format: Format::MsgPack, bytes }))
 }
 
-impl core::fmt::Debug for PackedDict {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "PackedDict({} bytes)", self.0.len())
-    }
-}
-
-fn tail_values<'a, R: Reader<'a>>(mut reader: R, shape: Shape) -> Result<(Vec<Value>, Dict), DecodeError> {
-    let Value::List(args) = reader.value(MAX_DEPTH)? else { return Err(TranscodeError::Mismatch.into()) };
+fn tail_values<'a, R: Reader<'a>>(
+    mut reader: R,
+    shape: Shape,
+    budget: &mut Budget,
+) -> Result<(Vec<Value>, Dict), DecodeError> {
+    let Value::List(args) = reader.value(MAX_DEPTH, budget)? else {
+        return Err(TranscodeError::Mismatch.into());
+    };
     if shape != Shape::ArgsKwargs {
         return Ok((args, Dict::new()));
     }
     reader.separator()?;
-    let Value::Dict(kwargs) = reader.value(MAX_DEPTH)? else { return Err(TranscodeError::Mismatch.into()) };
+    let Value::Dict(kwargs) = reader.value(MAX_DEPTH, budget)? else {
+        return Err(TranscodeError::Mismatch.into());
+    };
     Ok((args, kwargs))
 }
 
@@ -197,7 +240,7 @@ pub(crate) fn payload_to_serde<A: DeserializeOwned, K: DeserializeOwned>(
 ) -> Result<(A, K), TranscodeError> {
     // Through plain CBOR: one bridge to serde for all serializers.
     let mut bytes = Vec::new();
-    let mut writer = CborWriter::new(&mut bytes);
+    let mut writer = CborWriter::plain(&mut bytes);
     writer.message(2);
     let shape = payload.shape();
     match shape {
@@ -222,7 +265,7 @@ pub(crate) fn payload_from_serde<A: Serialize, K: Serialize>(args: &A, kwargs: &
 
 fn to_value<T: Serialize>(value: &T) -> Result<Value, TranscodeError> {
     let bytes = Bytes::from(cbor::from_serde(value)?);
-    CborReader::new(&bytes).value(MAX_DEPTH).map_err(|e| match e {
+    CborReader::new(&bytes).value(MAX_DEPTH, &mut Budget::unlimited()).map_err(|e| match e {
         DecodeError::Unrepresentable(e) => e,
         _ => TranscodeError::Mismatch,
     })
@@ -239,7 +282,7 @@ pub(super) fn binary_to_json(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
 }
 
-/// Whether text, written in JSON, would be read as binary.
+/// Whether text, written in JSON, would be read as binary, or refused because it is none.
 pub(super) fn reads_as_binary(text: &str) -> bool {
-    text.strip_prefix('\0').is_some_and(|rest| STANDARD.decode(rest).is_ok())
+    text.starts_with('\0')
 }

@@ -1,3 +1,4 @@
+use super::timestamp::Timestamp;
 use super::{Format, TranscodeError};
 use crate::value::{Dict, Value};
 
@@ -10,6 +11,16 @@ pub(super) trait Writer {
 
     /// The bytes written.
     fn out(&mut self) -> &mut Vec<u8>;
+
+    /// How long what is written may become: it is not written further than one value beyond.
+    fn max_len(&self) -> usize;
+
+    /// # Errors
+    /// Too much has been written.
+    #[inline]
+    fn check_len(&mut self) -> Result<(), TranscodeError> {
+        if self.out().len() > self.max_len() { Err(TranscodeError::TooLarge) } else { Ok(()) }
+    }
 
     /// Begins a message of `length` elements (at most 15).
     fn message(&mut self, length: u8);
@@ -29,6 +40,12 @@ pub(super) trait Writer {
     /// Ends the dictionary that began at `mark`.
     fn close_dict(&mut self, mark: Mark, count: usize) -> Result<(), TranscodeError>;
 
+    /// Whether a key may be a number, a truth value or null. Elsewhere it is text: other keys are nothing that JSON has,
+    /// and receivers of MsgPack refuse them.
+    fn takes_scalar_keys(&self) -> bool {
+        false
+    }
+
     /// The key of the entry whose value is written next.
     fn key(&mut self, key: &str) -> Result<(), TranscodeError>;
 
@@ -40,15 +57,22 @@ pub(super) trait Writer {
 
     fn uint(&mut self, n: u64);
 
-    fn float(&mut self, n: f64) -> Result<(), TranscodeError>;
+    /// A float. NaN and the infinities, which JSON does not have, are null there.
+    fn float(&mut self, n: f64);
 
-    /// Text where only text may stand.
-    fn string(&mut self, text: &str) -> Result<(), TranscodeError>;
+    /// An integer of any size, as CBOR writes it: the bytes of n, or of -1 - n if it is negative.
+    fn bignum(&mut self, negative: bool, bytes: &[u8]) -> Result<(), TranscodeError>;
 
-    /// Text where any value may stand, so that it must not be taken for binary.
-    fn text(&mut self, text: &str) -> Result<(), TranscodeError> {
-        self.string(text)
-    }
+    /// An integer of more than 64 bits in decimal.
+    fn decimal(&mut self, digits: &str) -> Result<(), TranscodeError>;
+
+    fn timestamp(&mut self, time: Timestamp) -> Result<(), TranscodeError>;
+
+    /// A date and time in text of RFC 3339.
+    fn date_time(&mut self, text: &str) -> Result<(), TranscodeError>;
+
+    /// Text. JSON cannot write text that begins with U+0000, which receivers read as binary wherever they find it.
+    fn text(&mut self, text: &str) -> Result<(), TranscodeError>;
 
     /// What stands before binary of this length. Not in JSON, where binary has another form.
     fn binary_head(&mut self, _length: usize) -> Result<(), TranscodeError> {
@@ -67,7 +91,7 @@ pub(super) trait Writer {
             Value::Bool(b) => self.bool(*b),
             Value::Int(n) => self.int(*n),
             Value::UInt(n) => self.uint(*n),
-            Value::Float(n) => self.float(*n)?,
+            Value::Float(n) => self.float(*n),
             Value::Text(text) => self.text(text)?,
             Value::Binary(bytes) => self.binary(bytes)?,
             Value::List(items) => self.list(items)?,

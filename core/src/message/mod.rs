@@ -5,6 +5,7 @@ mod features;
 mod options;
 mod payload;
 mod pubsub;
+mod raw_dict;
 mod rpc;
 mod session;
 
@@ -17,11 +18,25 @@ pub use options::{
 pub(crate) use payload::Repr;
 pub use payload::{Payload, Shape};
 pub use pubsub::{Event, EventReceived, Publish, Published, Subscribe, Subscribed, Unsubscribe, Unsubscribed};
+pub use raw_dict::RawDict;
+pub(crate) use raw_dict::RawDictRepr;
 pub use rpc::{
     Call, CallResult, Cancel, Error, Interrupt, Invocation, Register, Registered, RequestType, Unregister,
     Unregistered, Yield,
 };
 pub use session::{Abort, Authenticate, ChallengeMessage, Goodbye, Hello, HelloDetails, Welcome, WelcomeDetails};
+
+impl Message {
+    /// Whether a router may leave the message out for a receiver that does not keep up, without breaking its session:
+    /// an EVENT, an INVOCATION, an INTERRUPT or a progressive RESULT.
+    pub const fn may_be_left_out(&self) -> bool {
+        match self {
+            Self::Event(_) | Self::Invocation(_) | Self::Interrupt(_) => true,
+            Self::Result(result) => result.details.progress,
+            _ => false,
+        }
+    }
+}
 
 macro_rules! messages {
     ($($(#[$doc:meta])* $variant:ident($body:ty) = $code:literal, $name:literal;)*) => {

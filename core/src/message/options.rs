@@ -39,6 +39,11 @@ impl PassThru {
         self.ppt_scheme.as_deref().is_some_and(|scheme| !scheme.is_empty())
     }
 
+    /// Whether any attribute of payload transparency is there.
+    pub const fn is_transparent(&self) -> bool {
+        self.enc_algo.is_some() || self.enc_key.is_some() || self.enc_serializer.is_some()
+    }
+
     /// Its attributes with their names on the wire.
     pub(crate) fn entries(&self) -> [(&'static str, Option<&str>); 7] {
         let Self { ppt_scheme, ppt_serializer, ppt_cipher, ppt_keyid, enc_algo, enc_key, enc_serializer } = self;
@@ -89,6 +94,13 @@ impl Audience {
     /// Whether it names sessions by their ids, which mean nothing when these sessions are gone.
     pub(crate) const fn names_sessions(&self) -> bool {
         !self.exclude.is_empty() || self.eligible.is_some()
+    }
+
+    /// How many sessions, authids and roles its lists name.
+    pub(crate) fn len(&self) -> usize {
+        let Self { exclude, exclude_authid, exclude_authrole, eligible, eligible_authid, eligible_authrole } = self;
+        let names = [eligible_authid, eligible_authrole].into_iter().flatten().map(Vec::len).sum::<usize>();
+        exclude.len() + exclude_authid.len() + exclude_authrole.len() + eligible.as_ref().map_or(0, Vec::len) + names
     }
 
     /// How many bytes it takes in memory, roughly.
@@ -161,6 +173,8 @@ pub struct CallOptions {
     pub disclose_me: bool,
     /// Resource key for sharded registrations.
     pub rkey: Option<String>,
+    /// `runmode` is `partition`, so that there must be a resource key.
+    pub partition: bool,
     /// Payload passthru attributes.
     pub pass_thru: Option<Box<PassThru>>,
 }

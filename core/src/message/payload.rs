@@ -1,4 +1,4 @@
-use crate::codec::{self, DecodeError, Format, TranscodeError};
+use crate::codec::{self, Budget, DecodeError, Format, TranscodeError};
 use crate::value::{Dict, Value};
 use bytes::Bytes;
 use core::fmt;
@@ -21,8 +21,9 @@ pub(crate) enum Repr {
     #[default]
     Empty,
     /// As received. The codec has checked that `tail` is well-formed: exactly the values that `shape` names, within the
-    /// limits on depth, and all text valid UTF-8.
-    Raw { format: Format, shape: Shape, tail: Bytes },
+    /// limits on depth, and all text valid UTF-8. `peculiar`: there is something in it that not every receiver of its
+    /// serializer takes, so it is written anew even for them.
+    Raw { format: Format, shape: Shape, tail: Bytes, peculiar: bool },
     /// The bytes of a binary value in the place of `args`.
     Opaque(Bytes),
     /// Built in this process; not both are empty.
@@ -91,11 +92,25 @@ impl Payload {
     }
 
     /// The args and kwargs, decoded anew at each call; empty where there are none. Opaque bytes are one binary argument.
+    /// What [`Value`] lacks is converted as the table in [`codec`] says.
     ///
     /// # Errors
-    /// [`DecodeError::Unrepresentable`]: the payload came with something that only its serializer has.
+    /// [`DecodeError::Unrepresentable`]: the payload came with something that nothing else can hold.
     pub fn values(&self) -> Result<(Vec<Value>, Dict), DecodeError> {
-        codec::payload_values(self)
+        self.values_with(&mut Budget::unlimited())
+    }
+
+    /// As [`Payload::values`], if the values take no more than about `max_weight` bytes of memory. Small values take up
+    /// to two hundred times the bytes that they take on the wire: for payloads of peers that are not trusted with that.
+    ///
+    /// # Errors
+    /// As there, and [`DecodeError::OverLimit`].
+    pub fn values_within(&self, max_weight: u32) -> Result<(Vec<Value>, Dict), DecodeError> {
+        self.values_with(&mut Budget::new(u32::MAX, max_weight))
+    }
+
+    pub(crate) fn values_with(&self, budget: &mut Budget) -> Result<(Vec<Value>, Dict), DecodeError> {
+        codec::payload_values(self, budget)
     }
 
     /// The args and kwargs as types of the application, e.g. a tuple and a struct; empty where there are none.
@@ -148,8 +163,8 @@ impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (
-                Repr::Raw { format, shape, tail },
-                Repr::Raw { format: other_format, shape: other_shape, tail: other_tail },
+                Repr::Raw { format, shape, tail, .. },
+                Repr::Raw { format: other_format, shape: other_shape, tail: other_tail, .. },
             ) if format == other_format && shape == other_shape && tail == other_tail => true,
             (Repr::Opaque(bytes), Repr::Opaque(other)) => bytes == other,
             (Repr::Opaque(_), _) | (_, Repr::Opaque(_)) => false,
@@ -163,7 +178,7 @@ impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Repr::Empty => f.write_str("Payload(empty)"),
-            Repr::Raw { format, shape, tail } => write!(f, "Payload({format:?}, {shape:?}, {} bytes)", tail.len()),
+            Repr::Raw { format, shape, tail, .. } => write!(f, "Payload({format:?}, {shape:?}, {} bytes)", tail.len()),
             Repr::Opaque(bytes) => write!(f, "Payload({} opaque bytes)", bytes.len()),
             Repr::Values(values) => write!(f, "Payload({} args, {} kwargs)", values.0.len(), values.1.len()),
         }

@@ -1,6 +1,6 @@
 use super::{
-    CallOptions, CancelOptions, InterruptOptions, InvocationDetails, PassThru, Payload, RegisterOptions, ResultDetails,
-    Revocation, YieldOptions,
+    CallOptions, CancelOptions, InterruptOptions, InvocationDetails, PassThru, Payload, RawDict, RegisterOptions,
+    ResultDetails, Revocation, YieldOptions,
 };
 use crate::id::{RegistrationId, RequestId};
 use crate::uri::Uri;
@@ -55,6 +55,8 @@ pub struct Error {
     pub request: RequestId,
     /// Payload passthru attributes of an application's error, if any.
     pub pass_thru: Option<Box<PassThru>>,
+    /// Further details of an application's error. Not those that say who the callee is, which are the router's to tell.
+    pub details: RawDict,
     /// What went wrong.
     pub error: Uri,
     /// Arguments of the error.

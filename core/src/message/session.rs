@@ -1,4 +1,4 @@
-use super::{ClientRoles, Payload, RouterRoles};
+use super::{ClientRoles, Payload, RawDict, RouterRoles};
 use crate::id::SessionId;
 use crate::uri::Uri;
 use crate::value::Dict;
@@ -25,7 +25,7 @@ pub struct HelloDetails {
     /// The role the client asks for.
     pub authrole: Option<String>,
     /// Data for the authentication method.
-    pub authextra: Option<Dict>,
+    pub authextra: Option<RawDict>,
     /// Name and version of the client software.
     pub agent: Option<String>,
 }
@@ -64,7 +64,7 @@ pub struct WelcomeDetails {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Abort {
     /// `message` is a text for people; authentication methods may add more.
-    pub details: Dict,
+    pub details: RawDict,
     /// Why.
     pub reason: Uri,
     /// Optional arguments.
@@ -86,13 +86,13 @@ pub struct Authenticate {
     /// The proof: a signature, or with method `ticket` the secret itself.
     pub signature: String,
     /// Further data of the method.
-    pub extra: Dict,
+    pub extra: RawDict,
 }
 
 /// The signature may be a secret (a ticket): it is never printed.
 impl fmt::Debug for Authenticate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authenticate").field("signature", &"***").field("extra", &self.extra.keys()).finish()
+        f.debug_struct("Authenticate").field("signature", &"***").field("extra", &self.extra.to_dict().keys()).finish()
     }
 }
 
@@ -100,7 +100,7 @@ impl fmt::Debug for Authenticate {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Goodbye {
     /// `message` is a text for people.
-    pub details: Dict,
+    pub details: RawDict,
     /// Why.
     pub reason: Uri,
 }

@@ -36,6 +36,15 @@ impl Filter<'_> {
         }));
     }
 
+    /// Units of work of going through so many subscribers, beside those who receive the event.
+    pub(crate) fn cost(&self, subscribers: usize) -> u64 {
+        if self.audience.is_none() && self.needed == Features::NONE {
+            return 0;
+        }
+        let eligible = self.audience.and_then(|audience| audience.eligible.as_ref());
+        eligible.map_or(subscribers, |list| list.len().min(subscribers)) as u64
+    }
+
     /// The sessions of the list of eligible ones that hold a subscription of this id, with their places, in their order;
     /// if going through that list is cheaper than through `subscribers`: one receiver among many costs no scan.
     ///

@@ -32,7 +32,8 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    fn hold(&mut self, held: Held, limits: &Limits, stats: &mut RouterStats) {
+    /// Holds a request behind this one.
+    pub(crate) fn hold(&mut self, held: Held, limits: &Limits, stats: &mut RouterStats) {
         self.held.push_back(held);
         stats.held_full += u64::from(self.held.len() == limits.max_held_requests);
     }
@@ -108,15 +109,6 @@ enum Ruling {
 }
 
 impl Router {
-    /// A request from an open session, its id accepted: acts on it, asks, or holds it behind one that waits.
-    pub(crate) fn receive_request(&mut self, now: Instant, key: PeerKey, request: Message) {
-        let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
-        match &mut session.waiting {
-            Some(waiting) => waiting.hold(Held::Request(request), &self.config.limits, &mut self.stats),
-            None => self.process(now, key, request),
-        }
-    }
-
     /// A further part of a call: passes it on, or holds it as a request.
     pub(crate) fn receive_part(&mut self, now: Instant, key: PeerKey, part: Call) {
         let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
@@ -126,8 +118,8 @@ impl Router {
         }
     }
 
-    /// Acts on a request, or asks.
-    fn process(&mut self, now: Instant, key: PeerKey, request: Message) {
+    /// Acts on a request from an open session, its id accepted, or asks.
+    pub(crate) fn process(&mut self, now: Instant, key: PeerKey, request: Message) {
         let Some((action, uri, matching)) = action_of(&request) else {
             return self.perform(now, key, request, Decision::DENY);
         };
@@ -171,7 +163,7 @@ impl Router {
         let Some((action, uri, matching)) = action_of(asked) else { return };
         let expires = now.after(self.config.limits.authorize_timeout);
         let Some(peer) = self.peers.get_mut(key) else { return };
-        let transport = peer.link.transport();
+        let (transport, origin) = (peer.link.transport(), peer.link.origin);
         let Some(session) = peer.session_mut() else { return };
         let role_changes = self.realms.get(session.realm).role_changes;
         let id = self.decisions.insert(Question { peer: key });
@@ -184,6 +176,7 @@ impl Router {
             uri: uri.clone(),
             matching,
             options: request_options(asked),
+            origin,
             expires,
         })));
         session.waiting = Some(Box::new(Waiting { decision: id, role_changes, request, about, held: VecDeque::new() }));
@@ -211,7 +204,7 @@ impl Router {
     /// Nobody answered in time: silence is a denial.
     pub(crate) fn action_overdue(&mut self, now: Instant, key: PeerKey) {
         let Some(decision) = self.session(key).and_then(|s| s.waiting.as_ref()).map(|w| w.decision) else { return };
-        self.decisions.remove(decision);
+        self.withdraw(decision);
         let message = "the authorizer did not answer in time".to_owned();
         self.resume(now, key, Some(ActionVerdict::Failed { message }));
     }
@@ -222,7 +215,7 @@ impl Router {
         self.clear_deadline(key);
         let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
         let Some(waiting) = session.waiting.take() else { return };
-        let Waiting { request, about, role_changes, mut held, .. } = *waiting;
+        let Waiting { request, about, role_changes, held, .. } = *waiting;
         let roles_changed = role_changes != self.realms.get(session.realm).role_changes;
         match verdict {
             // It was asked for a role that is not what it was: its rules of now decide, or whom they ask.
@@ -230,9 +223,22 @@ impl Router {
             Some(verdict) => self.act_on(now, key, request, about, verdict),
             None => {}
         }
-        // The next request may have to wait too: what is left is then held behind it.
+        self.process_held(now, key, held);
+        if !wanted_input && self.wants_input(key) {
+            self.outputs.push_back(Output::InputReady(key));
+        }
+    }
+
+    /// Acts on requests that were held. One of them may have to wait too, or take long: the others are then held behind it.
+    pub(crate) fn process_held(&mut self, now: Instant, key: PeerKey, mut held: VecDeque<Held>) {
         while let Some(next) = held.pop_front() {
-            let Some(session) = self.peers.get_mut(key).and_then(Peer::session_mut) else { return };
+            let Some(peer) = self.peers.get_mut(key) else { return };
+            if let Some(behind) = &mut peer.busy {
+                behind.push_back(next);
+                behind.append(&mut held);
+                return;
+            }
+            let Some(session) = peer.session_mut() else { return };
             match (&mut session.waiting, next) {
                 (None, Held::Request(request)) => self.process(now, key, request),
                 (None, Held::Part(part)) => self.continue_call(now, key, part),
@@ -241,9 +247,6 @@ impl Router {
                     waiting.held.append(&mut held);
                 }
             }
-        }
-        if !wanted_input && self.wants_input(key) {
-            self.outputs.push_back(Output::InputReady(key));
         }
     }
 
@@ -310,7 +313,7 @@ impl Router {
             "the call was canceled by its caller".to_owned(),
         );
         if asked {
-            self.decisions.remove(decision);
+            self.withdraw(decision);
             self.resume(now, key, None);
         } else if !wanted_input && self.wants_input(key) {
             self.outputs.push_back(Output::InputReady(key));
@@ -321,7 +324,15 @@ impl Router {
     /// Forgets the question that an ended session waits for.
     pub(crate) fn forget_waiting(&mut self, session: &Session) {
         if let Some(waiting) = &session.waiting {
-            self.decisions.remove(waiting.decision);
+            self.withdraw(waiting.decision);
+        }
+    }
+
+    /// Forgets a question that has not been answered.
+    pub(crate) fn withdraw(&mut self, id: DecisionId) {
+        if self.decisions.remove(id).is_some() {
+            self.stats.withdrawn_decisions += 1;
+            self.outputs.push_back(Output::Withdrawn(id));
         }
     }
 }
@@ -343,9 +354,8 @@ impl Router {
             Action::Publish => ("publish with", "topic"),
             Action::Subscribe => ("subscribe for", "topic"),
         };
-        let kept = matches!(action, Action::Register | Action::Subscribe);
         let limit = self.config.limits.max_uri_length;
-        if kept && uri.as_str().len() > limit {
+        if uri.as_str().len() > limit {
             return Err((error::INVALID_URI, format!("{verb} a {kind} URI of more than {limit} bytes")));
         }
         if let Err(reason) = uri.check(rule, matching) {
@@ -377,6 +387,13 @@ impl Router {
         )
     }
 
+    /// A request that only another role makes (spec: "Peers and Roles").
+    pub(crate) fn refuse_role(&mut self, key: PeerKey, request: &Message, role: &str) {
+        self.stats.role_not_announced += 1;
+        let text = format!("{} needs the role {role}, which the session did not announce in HELLO", request.name());
+        self.answer_refused(key, request, error::FEATURE_NOT_SUPPORTED, text);
+    }
+
     /// Answers a request with an ERROR; without `acknowledge` the publisher is not told (spec: "Publishing and Events").
     fn answer_refused(&mut self, key: PeerKey, request: &Message, error: Uri, text: String) {
         let (kind, request) = match request {
@@ -384,6 +401,8 @@ impl Router {
             Message::Register(register) => (RequestType::Register, register.request),
             Message::Subscribe(subscribe) => (RequestType::Subscribe, subscribe.request),
             Message::Publish(publish) if publish.options.acknowledge => (RequestType::Publish, publish.request),
+            Message::Unsubscribe(unsubscribe) => (RequestType::Unsubscribe, unsubscribe.request),
+            Message::Unregister(unregister) => (RequestType::Unregister, unregister.request),
             _ => return,
         };
         self.fail(key, kind, request, error, text);

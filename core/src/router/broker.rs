@@ -9,8 +9,9 @@ use super::peer::Peer;
 use super::permission::Action;
 use super::realm::{RealmKey, Role};
 use super::retained::Retained;
-use super::session::{Session, sorted_keys};
+use super::session::Session;
 use super::subscribers::Subscribers;
+use super::work::ITEM;
 use super::{Limits, PeerKey, Router};
 use crate::arena::Arena;
 use crate::hash::Seed;
@@ -219,7 +220,7 @@ impl Router {
         let mut denied = Vec::new();
         for (key, peer) in self.peers.iter() {
             let Some(session) = peer.session().filter(|s| s.realm == realm_key && s.role == role) else { continue };
-            for id in sorted_keys(&session.subscriptions) {
+            for &id in session.subscriptions.keys() {
                 let Some(subscription) = realm.broker.subscriptions.get(id) else { continue };
                 let (uri, matching) = (subscription.uri.as_str(), subscription.matching);
                 if !permissions.decide(Action::Subscribe, uri, matching).allow {
@@ -235,6 +236,7 @@ impl Router {
     fn leave_subscription(&mut self, realm: RealmKey, session: SessionId, id: SubscriptionId, place: u64) {
         let broker = &mut self.realms.get_mut(realm).broker;
         let is_of_router = broker.subscriptions.get(id).is_some_and(|subscription| subscription.uri.is_reserved());
+        self.work.add(ITEM);
         let deleted = broker.remove(id, place);
         if !is_of_router {
             self.note_unsubscribed(realm, session, id, deleted);
@@ -243,10 +245,8 @@ impl Router {
 
     /// Takes an ended session off its subscriptions.
     pub(crate) fn leave_broker(&mut self, session: &Session) {
-        for id in sorted_keys(&session.subscriptions) {
-            if let Some(&place) = session.subscriptions.get(&id) {
-                self.leave_subscription(session.realm, session.id, id, place);
-            }
+        for (&id, &place) in &session.subscriptions {
+            self.leave_subscription(session.realm, session.id, id, place);
         }
     }
 }

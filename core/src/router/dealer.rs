@@ -7,8 +7,9 @@ use super::permission::Action;
 use super::realm::{RealmKey, Role};
 use super::registration::{Callee, Registration};
 use super::rendezvous;
-use super::session::{Session, sorted_keys};
-use super::{PeerKey, Router};
+use super::session::Session;
+use super::work::ITEM;
+use super::{Output, PeerKey, Router};
 use crate::arena::Arena;
 use crate::hash::Seed;
 use crate::id::{RegistrationId, SessionId};
@@ -17,8 +18,8 @@ use crate::message::{
     Unregistered,
 };
 use crate::time::{Instant, UnixTime};
-use crate::uri::{Uri, error};
-use std::collections::BTreeMap;
+use crate::uri::{Uri, error, matches};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The registrations of a realm.
 #[derive(Debug)]
@@ -29,11 +30,19 @@ pub(crate) struct Dealer {
     next_place: u64,
     /// Numbers calls that wait for a callee in the order in which they came.
     pub(crate) next_ticket: u64,
+    /// Procedures that nobody has registered, and whose registration is to be told.
+    pub(crate) awaited: BTreeSet<Uri>,
 }
 
 impl Dealer {
     pub(crate) fn new(seed: &Seed) -> Self {
-        Self { registrations: Arena::new(), by_uri: PatternMap::new(seed), next_place: 0, next_ticket: 0 }
+        Self {
+            registrations: Arena::new(),
+            by_uri: PatternMap::new(seed),
+            next_place: 0,
+            next_ticket: 0,
+            awaited: BTreeSet::new(),
+        }
     }
 
     fn create(&mut self, mut procedure: Uri, options: &RegisterOptions, created: UnixTime) -> RegistrationId {
@@ -57,6 +66,7 @@ impl Dealer {
                 shard: options.nkey.as_deref().map(rendezvous::hash),
                 busy: 0,
                 queue: BTreeMap::new(),
+                awaited: false,
             });
         }
         place
@@ -64,11 +74,49 @@ impl Dealer {
 }
 
 impl Router {
+    /// Asks to be told, by one [`Output::ProcedureRegistered`], when a session registers a procedure of a realm, or a
+    /// pattern that matches it. Returns true if one has already, or there is no such realm: then nothing is told. The
+    /// router remembers each procedure once, however often it is asked about; how many those are is up to the caller.
+    pub fn await_procedure(&mut self, realm: &Uri, procedure: &Uri) -> bool {
+        let Some(key) = self.realms.find(realm) else { return true };
+        let dealer = &mut self.realms.get_mut(key).dealer;
+        if dealer.by_uri.best(procedure.as_str()).is_some() {
+            return true;
+        }
+        if !dealer.awaited.contains(procedure) {
+            let mut procedure = procedure.clone();
+            procedure.detach();
+            dealer.awaited.insert(procedure);
+        }
+        false
+    }
+
+    /// Tells whoever waits for procedures that this registration matches.
+    fn tell_awaiting(&mut self, realm: RealmKey, id: RegistrationId) {
+        let realm = self.realms.get_mut(realm);
+        let Dealer { registrations, awaited, .. } = &mut realm.dealer;
+        if awaited.is_empty() {
+            return;
+        }
+        let Some(Registration { uri, matching, .. }) = registrations.get(id) else { return };
+        let name = &realm.name;
+        let outputs = &mut self.outputs;
+        awaited.retain(|procedure| {
+            let found = matches(uri.as_str(), *matching, procedure.as_str());
+            if found {
+                let (realm, procedure) = (name.clone(), procedure.clone());
+                outputs.push_back(Output::ProcedureRegistered { realm, procedure });
+            }
+            !found
+        });
+    }
+
     pub(crate) fn register(&mut self, now: Instant, key: PeerKey, register: Register) {
         let request = register.request;
         match self.try_register(now, key, register) {
             Ok((realm, registration)) => {
                 self.send(key, Registered { request, registration });
+                self.tell_awaiting(realm, registration);
                 self.serve_line(realm, registration, None);
             }
             Err((error, text)) => self.fail(key, RequestType::Register, request, error, text),
@@ -185,7 +233,7 @@ impl Router {
         let mut denied = Vec::new();
         for (key, peer) in self.peers.iter() {
             let Some(session) = peer.session().filter(|s| s.realm == realm_key && s.role == role) else { continue };
-            for id in sorted_keys(&session.registrations) {
+            for &id in session.registrations.keys() {
                 let Some(registration) = realm.dealer.registrations.get(id) else { continue };
                 let uri = registration.uri.as_str();
                 if !permissions.decide(Action::Register, uri, registration.matching).allow {
@@ -210,6 +258,7 @@ impl Router {
     fn leave_registration(&mut self, realm: RealmKey, session: SessionId, id: RegistrationId, place: u64) {
         let dealer = &mut self.realms.get_mut(realm).dealer;
         let Some(registration) = dealer.registrations.get_mut(id) else { return };
+        self.work.add(ITEM);
         let callee = registration.remove(place);
         let deleted = registration.callees.is_empty();
         if deleted {
@@ -226,10 +275,8 @@ impl Router {
     pub(crate) fn leave_dealer(&mut self, session: &Session) {
         // First its own calls that wait: nobody is to be given one of them now.
         self.abandon_waiting(session);
-        for id in sorted_keys(&session.registrations) {
-            if let Some(&place) = session.registrations.get(&id) {
-                self.leave_registration(session.realm, session.id, id, place);
-            }
+        for (&id, &place) in &session.registrations {
+            self.leave_registration(session.realm, session.id, id, place);
         }
         self.abandon_calls(session);
         self.fail_invocations(session);

@@ -8,13 +8,13 @@ use super::proof::{Answered, Proof, Refusal, Surroundings};
 use super::realm::{RealmKey, Role, TRUSTED};
 use super::session::Session;
 use super::throttle::Attempt;
-use super::{DecisionId, PeerKey, Router, features};
+use super::{DecisionId, Farewell, Limits, PeerKey, Router, features};
 use crate::auth;
 use crate::id::SessionId;
-use crate::message::{Authenticate, Hello, Welcome, WelcomeDetails};
+use crate::message::{Authenticate, Hello, RawDict, Welcome, WelcomeDetails};
 use crate::rng::draw_id;
 use crate::time::Instant;
-use crate::uri::{Uri, error};
+use crate::uri::{MatchPolicy, Uri, UriRule, error};
 use std::collections::hash_map::Entry;
 
 impl Router {
@@ -23,6 +23,21 @@ impl Router {
         if hello.details.roles.is_empty() {
             return self.violate(now, key, Violation::NoRoles);
         }
+        if let Some(refusal) = self.exceeded(&hello) {
+            self.stats.hellos_too_long += 1;
+            self.stats.refused += 1;
+            let (reason, message) = refusal;
+            self.send_abort(key, reason.clone(), &message);
+            return self.close(key, CloseReason::Refused(reason));
+        }
+        if let Some(Err(why)) = hello.realm.as_ref().map(|realm| realm.check(UriRule::Loose, MatchPolicy::Exact)) {
+            self.stats.refused += 1;
+            self.send_abort(key, error::INVALID_URI, &format!("the realm of HELLO is no URI: {why}"));
+            return self.close(key, CloseReason::Refused(error::INVALID_URI));
+        }
+        // What is kept of HELLO must not keep the frame it came in.
+        hello.realm.as_mut().map(Uri::detach);
+        hello.details.authextra.as_mut().map(RawDict::detach);
         let session = self.draw_session_id(key);
         let handshake = Box::new(Handshake::new(session, &mut hello));
         let Some(peer) = self.peers.get_mut(key) else { return };
@@ -30,7 +45,7 @@ impl Router {
             return self.welcome(key, &handshake, identity);
         }
         if handshake.proves && self.must_wait(now, key, &handshake) {
-            return self.refuse(key, handshake.session, throttled());
+            return self.refuse_for_now(key, handshake.session, throttled());
         }
         let details = hello.details;
         let methods =
@@ -44,6 +59,29 @@ impl Router {
         self.ask(now, key, handshake, step);
     }
 
+    /// The limit that a HELLO exceeds, if any. What is longer would be copied to authenticators, logs and other sessions.
+    fn exceeded(&self, hello: &Hello) -> Option<Refusal> {
+        let Limits { max_authid_length: limit, max_authmethods, .. } = self.config.limits;
+        let details = &hello.details;
+        if details.authmethods.len() > max_authmethods {
+            let message = format!(
+                "HELLO names {} authentication methods: limit max_authmethods ({max_authmethods}) exceeded",
+                details.authmethods.len()
+            );
+            return Some((error::INVALID_ARGUMENT, message));
+        }
+        let methods = details.authmethods.iter().map(|method| ("an authentication method", method.as_str()));
+        let names = [
+            ("realm", hello.realm.as_ref().map(Uri::as_str)),
+            ("authid", details.authid.as_deref()),
+            ("authrole", details.authrole.as_deref()),
+        ];
+        let names = names.into_iter().filter_map(|(what, text)| Some((what, text?)));
+        let (what, text) = names.chain(methods).find(|(_, text)| text.len() > limit)?;
+        let message = format!("{what} of HELLO has {} bytes: limit max_authid_length ({limit}) exceeded", text.len());
+        Some((error::INVALID_ARGUMENT, message))
+    }
+
     /// AUTHENTICATE from a peer that was challenged.
     pub(crate) fn receive_authenticate(&mut self, now: Instant, key: PeerKey, answer: Authenticate) {
         let Some(peer) = self.peers.get_mut(key) else { return };
@@ -53,7 +91,7 @@ impl Router {
         };
         // Others may have failed since HELLO.
         if self.must_wait(now, key, &handshake) {
-            return self.refuse(key, handshake.session, throttled());
+            return self.refuse_for_now(key, handshake.session, throttled());
         }
         match proof.check(answer, &handshake) {
             Answered::Welcome(identity) => self.proved(now, key, &handshake, identity),
@@ -81,7 +119,7 @@ impl Router {
         let State::AwaitVerdict(_, handshake) = core::mem::replace(&mut peer.state, State::AwaitHello) else {
             return Err(StaleDecision);
         };
-        match verdict {
+        match checked(verdict) {
             AuthVerdict::Welcome(identity) if handshake.challenges > 0 => self.proved(now, key, &handshake, identity),
             AuthVerdict::Welcome(identity) => self.welcome(key, &handshake, identity),
             AuthVerdict::Challenge(challenge) => self.challenge(now, key, handshake, challenge),
@@ -89,6 +127,9 @@ impl Router {
                 self.login_failed(now, key, &handshake, (reason, message));
             }
             AuthVerdict::Deny { reason, message } => self.refuse(key, handshake.session, (reason, message)),
+            AuthVerdict::Unavailable { reason, message } => {
+                self.refuse_for_now(key, handshake.session, (reason, message));
+            }
         }
         if self.wants_input(key) {
             self.outputs.push_back(Output::InputReady(key));
@@ -98,11 +139,8 @@ impl Router {
 
     /// Nobody answered a question in time: silence is a denial.
     pub(crate) fn verdict_overdue(&mut self, key: PeerKey, session: SessionId) {
-        self.refuse(
-            key,
-            session,
-            (error::AUTHENTICATION_FAILED, "the authenticator did not answer in time".to_owned()),
-        );
+        let message = "the authenticator did not answer in time".to_owned();
+        self.refuse_for_now(key, session, (error::AUTHENTICATION_FAILED, message));
     }
 
     /// Forgets what a handshake holds outside its peer. The state is left at `AwaitHello`.
@@ -110,15 +148,18 @@ impl Router {
         let Some(peer) = self.peers.get_mut(key) else { return };
         match &peer.state {
             State::AwaitVerdict(decision, handshake) => {
-                self.decisions.remove(*decision);
+                let decision = *decision;
                 self.sessions.remove(&handshake.session);
+                self.withdraw(decision);
             }
             State::AwaitAuthenticate(_, handshake) => {
                 self.sessions.remove(&handshake.session);
             }
             State::AwaitHello | State::AwaitGoodbye | State::Joined(_) => return,
         }
-        peer.state = State::AwaitHello;
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.state = State::AwaitHello;
+        }
     }
 
     fn ask(&mut self, now: Instant, key: PeerKey, handshake: Box<Handshake>, step: AuthStep) {
@@ -133,6 +174,7 @@ impl Router {
             realm: handshake.realm.clone(),
             step,
             transport: peer.link.transport(),
+            origin: peer.link.origin,
             expires,
         })));
         peer.state = State::AwaitVerdict(id, handshake);
@@ -146,7 +188,7 @@ impl Router {
         }
         handshake.challenges += 1;
         if let Some(grant) = challenge.grant()
-            && let Err(refusal) = self.check_grant(grant, false)
+            && let Err(refusal) = self.check_realm(grant, &handshake)
         {
             return self.refuse(key, handshake.session, refusal);
         }
@@ -207,7 +249,7 @@ impl Router {
             authprovider: Some(identity.authprovider.clone()),
             authextra: Some(identity.authextra.clone()),
             agent: self.config.agent.clone(),
-            roles: features::announced(self.realms.get(realm)),
+            roles: features::announced(self.realms.get(realm), role),
         };
         let trustlevel = self.realms.get(realm).trustlevel(role);
         let session = Box::new(Session::new(handshake, identity, realm, role, trustlevel, &self.seed));
@@ -225,6 +267,16 @@ impl Router {
         self.note_joined(key);
     }
 
+    /// Whether a peer is worth a challenge: only what it knows itself is looked at, and all else once it has given its proof.
+    /// Otherwise it could learn who exists from how it is refused.
+    fn check_realm(&self, identity: &Identity, handshake: &Handshake) -> Result<(), Refusal> {
+        let asked = handshake.realm.as_ref().is_none_or(|realm| *realm == identity.realm);
+        match self.check_grant(identity, false) {
+            Err(refusal) if asked && refusal.0 == error::NO_SUCH_REALM => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
     /// Realm and role of an identity, or why it can not be had.
     fn check_grant(&self, identity: &Identity, privileged: bool) -> Result<(RealmKey, Role), Refusal> {
         if identity.realm.as_str().is_empty() {
@@ -235,6 +287,9 @@ impl Router {
         };
         if identity.authid.is_empty() {
             return Err((error::NO_SUCH_PRINCIPAL, "no authid assigned".to_owned()));
+        }
+        if identity.authid.starts_with('\0') {
+            return Err((error::NO_SUCH_PRINCIPAL, "an authid can not begin with U+0000".to_owned()));
         }
         let configured = self.realms.get(realm).role(&identity.authrole);
         let trusted = (privileged && identity.authrole == TRUSTED).then_some(Role::Trusted);
@@ -253,6 +308,18 @@ impl Router {
         self.close(key, CloseReason::Refused(reason));
     }
 
+    /// Sends a peer away that might be let in later.
+    pub(crate) fn refuse_for_now(&mut self, key: PeerKey, session: SessionId, (reason, message): Refusal) {
+        self.stats.refused_for_now += 1;
+        let cuttable = self.peers.get(key).is_some_and(|peer| peer.link.cuttable);
+        if self.config.farewell == Farewell::Told || !cuttable {
+            return self.refuse(key, session, (reason, message));
+        }
+        self.sessions.remove(&session);
+        self.stats.refused += 1;
+        self.close(key, CloseReason::Unavailable { reason, message });
+    }
+
     /// Draws the id of a session to be, and reserves it.
     fn draw_session_id(&mut self, key: PeerKey) -> SessionId {
         loop {
@@ -265,6 +332,16 @@ impl Router {
     }
 }
 
+/// A verdict that the peer can be told: what an authenticator gives as its reason may be no URI.
+fn checked(verdict: AuthVerdict) -> AuthVerdict {
+    match verdict {
+        AuthVerdict::Deny { reason, message } if reason.check(UriRule::Loose, MatchPolicy::Exact).is_err() => {
+            AuthVerdict::Deny { reason: error::AUTHENTICATION_FAILED, message }
+        }
+        verdict => verdict,
+    }
+}
+
 /// The answer to a login that has to wait: it does not tell whether it would have been right.
 fn throttled() -> Refusal {
     (error::AUTHENTICATION_FAILED, "too many logins have failed: wait before the next".to_owned())
@@ -274,6 +351,7 @@ fn throttled() -> Refusal {
 fn is_technical(reason: &Uri) -> bool {
     [
         error::AUTHENTICATION_FAILED,
+        error::AUTHENTICATION_REQUIRED,
         error::NO_MATCHING_AUTH_METHOD,
         error::NO_SUCH_REALM,
         error::NO_SUCH_ROLE,

@@ -12,6 +12,8 @@ use super::audience::admits_identity;
 use super::config::Limits;
 use super::publication::Publication;
 use super::session::Session;
+use super::work;
+use crate::codec::{Budget, DecodeError};
 use crate::id::{PublicationId, SubscriptionId};
 use crate::message::{Audience, EventDetails, Payload};
 use crate::time::UnixTime;
@@ -42,6 +44,9 @@ struct PastEvent {
     bytes: usize,
 }
 
+/// From here to there.
+pub(crate) type Range<T> = (Bound<T>, Bound<T>);
+
 /// What is asked for. All conditions must hold.
 #[derive(Debug)]
 pub(crate) struct Query {
@@ -49,8 +54,8 @@ pub(crate) struct Query {
     pub(crate) reverse: bool,
     /// So many events at most.
     pub(crate) limit: usize,
-    pub(crate) time: (Bound<UnixTime>, Bound<UnixTime>),
-    pub(crate) publications: (Bound<PublicationId>, Bound<PublicationId>),
+    pub(crate) time: [Range<UnixTime>; 2],
+    pub(crate) publications: [Range<PublicationId>; 2],
     pub(crate) topic: Option<String>,
 }
 
@@ -60,6 +65,8 @@ pub(crate) struct Found {
     pub(crate) events: Vec<Value>,
     /// Whether a limit of the router ended the list before the query's own.
     pub(crate) truncated: bool,
+    /// Units of work that it took.
+    pub(crate) work: u64,
 }
 
 /// A publication in the conditions that is not among the events that the session may receive.
@@ -112,14 +119,19 @@ impl History {
             let found = visible().find(|(_, event)| event.publication == publication);
             found.map(|(n, _)| n).ok_or(UnknownPublication(publication))
         };
-        let range = (try_map(query.publications.0, at)?, try_map(query.publications.1, at)?);
+        let [first, second] = query.publications;
+        let ranges = [(try_map(first.0, at)?, try_map(first.1, at)?), (try_map(second.0, at)?, try_map(second.1, at)?)];
         let asked = visible().filter(|(n, event)| {
-            contains(range, *n)
-                && contains(query.time, event.time)
+            ranges.iter().all(|range| contains(*range, *n))
+                && query.time.iter().all(|range| contains(*range, event.time))
                 && query.topic.as_ref().is_none_or(|topic| event.topic.as_str() == topic)
         });
         let asked = asked.map(|(_, event)| event);
-        Ok(if query.reverse { take(id, query, asked.rev(), limits) } else { take(id, query, asked, limits) })
+        let mut found =
+            if query.reverse { take(id, query, asked.rev(), limits) } else { take(id, query, asked, limits) };
+        // To pass an event by is little work, to tell it is as much as a message.
+        found.work += self.events.len() as u64 / 8;
+        Ok(found)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -142,6 +154,8 @@ impl History {
 fn take<'a>(id: SubscriptionId, query: &Query, events: impl Iterator<Item = &'a PastEvent>, limits: &Limits) -> Found {
     let mut found = Found::default();
     let mut bytes = 0;
+    let weight = limits.max_history_reply_bytes.saturating_mul(DECODED).try_into().unwrap_or(u32::MAX - 1);
+    let mut budget = Budget::new(u32::MAX, weight);
     for event in events.take(query.limit) {
         bytes += event.bytes;
         let full = found.events.len() >= limits.max_history_reply || bytes > limits.max_history_reply_bytes;
@@ -149,10 +163,23 @@ fn take<'a>(id: SubscriptionId, query: &Query, events: impl Iterator<Item = &'a 
             found.truncated = true;
             break;
         }
-        found.events.push(event.to_value(id));
+        found.work += work::MESSAGE + event.bytes as u64 / 64;
+        // What is left of the budget is not enough: the event begins the next answer, unless it is too large for any.
+        let is_first = found.events.is_empty();
+        match event.to_value(id, &mut budget) {
+            (event, true) => found.events.push(event),
+            (event, false) if is_first => found.events.push(event),
+            (_, false) => {
+                found.truncated = true;
+                break;
+            }
+        }
     }
     found
 }
+
+/// Bytes of memory that the values of an answer may take for each byte that it may have.
+const DECODED: usize = 16;
 
 fn try_map<T, U, E>(bound: Bound<T>, map: impl Fn(T) -> Result<U, E>) -> Result<Bound<U>, E> {
     Ok(match bound {
@@ -201,8 +228,9 @@ impl PastEvent {
 
     /// The event as it is told. `topic` is Crossbar.io's; the specification has it in the details of patterns alone.
     ///
-    /// A payload that not every serializer can carry is left out: it must not keep others from their answer.
-    fn to_value(&self, subscription: SubscriptionId) -> Value {
+    /// A payload that not every serializer can carry is left out: it must not keep others from their answer. So is one that
+    /// the budget is not enough for, and then the answer is false.
+    fn to_value(&self, subscription: SubscriptionId, budget: &mut Budget) -> (Value, bool) {
         let mut event = Dict::from([
             ("timestamp".to_owned(), self.time.to_iso8601().into()),
             ("subscription".to_owned(), subscription.get().into()),
@@ -210,14 +238,16 @@ impl PastEvent {
             ("topic".to_owned(), self.topic.as_str().into()),
             ("details".to_owned(), details(&self.details).into()),
         ]);
-        if let Ok((args, kwargs)) = self.payload.values()
+        let values = self.payload.values_with(budget);
+        let fits = !matches!(values, Err(DecodeError::OverLimit { .. }));
+        if let Ok((args, kwargs)) = values
             && args.iter().all(Value::is_portable)
             && kwargs.iter().all(|(_, value)| value.is_portable())
         {
             event.insert("args".to_owned(), args.into());
             event.insert("kwargs".to_owned(), kwargs.into());
         }
-        event.into()
+        (event.into(), fits)
     }
 }
 

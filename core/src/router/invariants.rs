@@ -1,12 +1,12 @@
 //! What must hold between any two inputs.
 
 use super::Router;
-use super::call::{Invoked, Stage};
+use super::call::{HeldBack, Invoked, Stage};
 use super::meta::Watched;
 use super::peer::State;
 use super::realm::Role;
-use super::registration::Registration;
-use super::session::sorted_keys;
+use super::registration::{Callee, Registration};
+use crate::uri::Uri;
 use std::collections::BTreeMap;
 
 impl Router {
@@ -21,7 +21,8 @@ impl Router {
         let mut listed_sessions = 0;
         let mut testaments = 0;
         for (key, peer) in self.peers.iter() {
-            deadlines += usize::from(peer.deadline.is_some()) + usize::from(peer.throttled.is_some());
+            deadlines += [peer.deadline, peer.throttled, peer.patience].iter().flatten().count();
+            assert!(peer.patience.is_none() || peer.is_congested(), "patience with a peer that keeps up");
             joining += usize::from(peer.joining.is_some());
             match &peer.state {
                 State::Joined(session) => {
@@ -74,6 +75,7 @@ impl Router {
         assert_eq!(self.timers.len(), deadlines + timed_calls, "deadlines");
 
         assert!(self.meta_events.is_empty(), "meta events that are not published");
+        assert!(self.due_lines.is_empty(), "lines that have not moved on");
         self.check_calls();
         let (mut held_subscriptions, mut held_registrations, mut waiting) = (0, 0, 0);
         for realm in self.realms.iter() {
@@ -104,6 +106,8 @@ impl Router {
                 self.check_registration(registration);
             }
             assert_eq!(realm.dealer.by_uri.len(), realm.dealer.registrations.len(), "procedures");
+            let registered = |procedure: &Uri| realm.dealer.by_uri.best(procedure.as_str()).is_some();
+            assert!(!realm.dealer.awaited.iter().any(registered), "a procedure that is awaited has a callee");
         }
         let in_realms: usize = self.realms.iter().map(|realm| realm.sessions.len()).sum();
         assert_eq!(in_realms, listed_sessions, "sessions of realms");
@@ -119,25 +123,44 @@ impl Router {
         assert_eq!(registration.free, callees.iter().filter(|callee| callee.is_free()).count(), "free callees");
         assert_eq!(registration.busy, callees.iter().map(|callee| callee.busy as usize).sum::<usize>(), "busy callees");
         assert_eq!(registration.is_sharded(), callees.iter().any(|callee| callee.shard.is_some()), "shards");
-        assert!(registration.queue.is_empty() || registration.busy > 0, "a line that nobody moves on");
+        let awaited = |callee: &&Callee| {
+            let peer = self.peers.get(callee.peer).filter(|peer| peer.is_awaited());
+            assert!(!callee.awaited || peer.is_some(), "a callee that need not be awaited");
+            callee.awaited
+        };
+        assert_eq!(registration.awaited, callees.iter().filter(awaited).count(), "callees that are awaited");
+        let moves = registration.busy > 0 || registration.awaited > 0;
+        assert!(registration.queue.is_empty() || moves, "a line that nobody moves on");
         let mut waiting = registration.queue.len();
         for callee in callees {
-            assert!(callee.queue.is_empty() || callee.busy > 0, "a shard's line that nobody moves on");
+            let moves = callee.busy > 0 || callee.awaited;
+            assert!(callee.queue.is_empty() || moves, "a shard's line that nobody moves on");
             assert!(callee.concurrency.is_none_or(|limit| callee.busy <= limit), "more than the callee takes");
             waiting += callee.queue.len();
         }
         assert_eq!(registration.waiting, waiting, "calls in line");
+        let lines = callees.iter().map(|callee| &callee.queue).chain([&registration.queue]);
+        let bytes = lines.flat_map(|line| line.values()).filter_map(|key| self.calls.get(*key)?.kept.as_ref());
+        assert_eq!(registration.waiting_bytes, bytes.map(|kept| kept.bytes).sum::<usize>(), "bytes in line");
     }
 
     fn check_calls(&self) {
         let mut busy = BTreeMap::new();
         let (mut kept, mut stalled) = (BTreeMap::new(), BTreeMap::new());
+        let mut held_back = BTreeMap::<_, HeldBack>::new();
         for (key, call) in self.calls.iter() {
             let caller = self.session(call.caller).and_then(|caller| caller.calls.get(&call.request));
             assert_eq!(caller, Some(&key), "a call that its caller does not have");
             *kept.entry(call.caller).or_insert(0) += call.kept.as_ref().map_or(0, |kept| kept.bytes);
             *stalled.entry(call.caller).or_insert(0) += usize::from(call.stalled.is_some());
             assert_eq!(call.stalled.is_some(), self.is_too_fast(key), "a call that goes on too fast");
+            if call.held_back {
+                assert!(matches!(call.stage, Stage::Waiting { .. }), "a call that is held back, and is not in line");
+                let (held, counts) = (held_back.entry(call.caller).or_default(), call.as_held_back());
+                held.calls += counts.calls;
+                held.that_go_on += counts.that_go_on;
+                held.bytes += counts.bytes;
+            }
             match call.stage {
                 Stage::Unplaced => panic!("a call that is nowhere"),
                 Stage::Waiting { ticket, shard } => {
@@ -157,10 +180,10 @@ impl Router {
         }
         for (key, peer) in self.peers.iter() {
             let Some(session) = peer.session() else { continue };
+            assert_eq!(session.calls_held_back, held_back.get(&key).copied().unwrap_or_default(), "calls held back");
             assert_eq!(session.stalled_calls, stalled.get(&key).copied().unwrap_or(0), "stalled calls of a caller");
             assert_eq!(session.kept_call_bytes, kept.get(&key).copied().unwrap_or(0), "bytes kept for a caller");
-            for id in sorted_keys(&session.registrations) {
-                let place = session.registrations.get(&id).copied().unwrap_or(u64::MAX);
+            for (&id, &place) in &session.registrations {
                 let registration = self.realms.get(session.realm).dealer.registrations.get(id);
                 let callee = registration.and_then(|registration| registration.callee_at(place));
                 let expected = busy.get(&(session.realm, place)).copied().unwrap_or(0);

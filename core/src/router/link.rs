@@ -3,7 +3,8 @@
 use super::Origin;
 use super::output::{Identity, LinkInfo};
 use crate::auth::ChannelBinding;
-use crate::codec::PackedDict;
+use crate::codec::packed_dict;
+use crate::message::RawDict;
 use crate::value::Dict;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub(crate) struct Link {
     pub(crate) origin: Option<Origin>,
     pub(crate) channel_binding: Option<Box<ChannelBinding>>,
     pub(crate) privileged: Option<Box<Identity>>,
+    pub(crate) cuttable: bool,
     transport: Transport,
 }
 
@@ -21,17 +23,18 @@ pub(crate) struct Link {
 enum Transport {
     Open(Arc<Dict>),
     /// A dictionary with the headers of an HTTP request takes kilobytes, its bytes some hundred.
-    Packed(PackedDict),
+    Packed(RawDict),
 }
 
 impl Link {
     pub(crate) fn new(info: LinkInfo) -> Self {
-        let LinkInfo { tag, transport, origin, channel_binding, privileged } = info;
+        let LinkInfo { tag, transport, origin, channel_binding, privileged, cuttable } = info;
         Self {
             tag,
             origin,
             channel_binding: channel_binding.map(Box::new),
             privileged: privileged.map(Box::new),
+            cuttable,
             transport: Transport::Open(transport),
         }
     }
@@ -40,14 +43,14 @@ impl Link {
     pub(crate) fn transport(&self) -> Arc<Dict> {
         match &self.transport {
             Transport::Open(dict) => Arc::clone(dict),
-            Transport::Packed(packed) => Arc::new(packed.unpack()),
+            Transport::Packed(packed) => Arc::new(packed.to_dict()),
         }
     }
 
     /// Keeps the details of the transport in a smaller form.
     pub(crate) fn pack(&mut self) {
         if let Transport::Open(dict) = &self.transport
-            && let Some(packed) = PackedDict::pack(dict)
+            && let Some(packed) = packed_dict(dict)
         {
             self.transport = Transport::Packed(packed);
         }

@@ -6,7 +6,8 @@
 //!    then drain [`Router::poll_output`] until it returns `None`, then give the next input. Answers to
 //!    [`Output::Authenticate`] may be given inside the drain.
 //! 2. `now` never goes back.
-//! 3. Call [`Router::handle_timeout`] at [`Router::next_deadline`]; earlier calls are harmless.
+//! 3. Call [`Router::handle_timeout`] at [`Router::next_deadline`]; earlier calls are harmless. It may be in the past:
+//!    then a long request is gone on with, see [`Limits::work_slice`].
 //! 4. Do not hand in messages of a peer while [`Router::wants_input`] is false for it. [`Output::InputReady`] tells when
 //!    it is true again.
 //! 5. Outputs come in the order in which they must reach each peer.
@@ -38,13 +39,18 @@ mod registration;
 mod rendezvous;
 mod retained;
 mod session;
+mod shares;
 mod stats;
 mod subscribers;
 mod testament;
 mod throttle;
 mod timers;
+mod work;
 
-pub use config::{EventHistory, ForceReregister, Limits, RealmConfig, RequestIdCheck, RoleConfig, RouterConfig};
+pub use config::{
+    EventHistory, Farewell, ForceReregister, Limits, RealmConfig, RequestIdCheck, RoleConfig, RouterConfig,
+    SlowSubscribers,
+};
 pub use output::{
     ActionRequest, ActionVerdict, AuthRequest, AuthStep, AuthVerdict, Challenge, CloseReason, Congestion, Identity,
     LinkInfo, Output, Overloaded, Recipients, StaleDecision, Violation,
@@ -57,20 +63,22 @@ use crate::arena::{Arena, key};
 use crate::codec::{DecodeError, TranscodeError};
 use crate::hash::{HashMap, Seed};
 use crate::id::{RequestId, SessionId};
-use crate::message::{Error, Message, Payload, RequestType};
+use crate::message::{Error, Message, Payload, RawDict, RequestType};
 use crate::time::{Instant, UnixTime};
 use crate::uri::{Uri, close, error};
 use crate::value::Value;
-use call::{CallKind, Calls};
+use authorize::Held;
+use call::{CallKind, Calls, DueLine};
 use history::History;
 use meta::MetaEvent;
 use peer::{Peer, Question, State};
 use rand_core::CryptoRng;
 use realm::Realms;
-use session::Session;
+use session::{Sent, Session};
 use std::collections::{BTreeMap, VecDeque};
 use throttle::Throttle;
 use timers::{TimerKey, Timers};
+use work::{Job, Work};
 
 key! {
     /// A transport attached to the router, before, during and after its session.
@@ -99,6 +107,17 @@ pub enum Undeliverable {
         /// The receiver's limit in bytes.
         limit: usize,
     },
+    /// Too much waits to be written to the receiver.
+    ///
+    /// An adapter leaves out whatever [`Message::may_be_left_out`] when more than some part of its limit waits, and
+    /// everything else above the limit: so that the events and calls of others do not take the room that the answers to
+    /// a peer's own requests need.
+    Congested {
+        /// Bytes that wait.
+        waiting: usize,
+        /// How many may when such a message comes.
+        limit: usize,
+    },
 }
 
 impl Undeliverable {
@@ -107,6 +126,7 @@ impl Undeliverable {
         let error = match self {
             Self::Transcode(_) => error::INVALID_ARGUMENT,
             Self::TooLarge { .. } => error::PAYLOAD_SIZE_EXCEEDED,
+            Self::Congested { .. } => error::RESOURCE_LIMIT,
         };
         (error, self.to_string())
     }
@@ -118,6 +138,9 @@ impl core::fmt::Display for Undeliverable {
             Self::Transcode(why) => write!(f, "payload can not be carried: {why}"),
             Self::TooLarge { size, limit } => {
                 write!(f, "message of {size} bytes is over the receiver's limit of {limit} bytes")
+            }
+            Self::Congested { waiting, limit } => {
+                write!(f, "{waiting} bytes wait to be written to the receiver, more than {limit}")
             }
         }
     }
@@ -145,10 +168,15 @@ pub struct Router {
     outputs: VecDeque<Output>,
     /// What ended sessions have left; published when there are no other outputs.
     testaments_due: VecDeque<testament::Due>,
+    /// Lines of calls that may move on; they do when there are no other outputs.
+    due_lines: VecDeque<DueLine>,
     /// Callers that may be read from again; told when all else has been put out, if it is still so then.
     unstalled: VecDeque<PeerKey>,
     /// Events of the meta API to be published before the input is done with.
     meta_events: VecDeque<MetaEvent>,
+    /// What was begun, and is gone on with in turn.
+    jobs: VecDeque<Job>,
+    work: Work,
     stats: RouterStats,
     shutting_down: bool,
 }
@@ -159,6 +187,7 @@ impl Router {
     pub fn new(mut config: RouterConfig, now: Instant, wall: UnixTime, mut rng: Box<dyn CryptoRng + Send>) -> Self {
         let seed = Seed::new(rng.next_u64());
         let realms = Realms::new(core::mem::take(&mut config.realms), wall, &seed);
+        let work = Work::new(config.limits.work_slice);
         Self {
             config,
             start: (now, wall),
@@ -174,8 +203,11 @@ impl Router {
             throttle: Throttle::default(),
             outputs: VecDeque::new(),
             testaments_due: VecDeque::new(),
+            due_lines: VecDeque::new(),
             unstalled: VecDeque::new(),
             meta_events: VecDeque::new(),
+            jobs: VecDeque::new(),
+            work,
             stats: RouterStats::default(),
             shutting_down: false,
             seed,
@@ -196,6 +228,7 @@ impl Router {
             self.stats.peers_refused += 1;
             return Err(Overloaded::TooManyPeers);
         }
+        self.work.begin();
         let key = self.peers.insert(Peer::new(link));
         self.await_hello(now, key);
         Ok(key)
@@ -207,15 +240,57 @@ impl Router {
         self.publish_meta_events();
     }
 
+    // One function, since each that takes the message and looks at it copies it.
     fn receive_message(&mut self, now: Instant, peer: PeerKey, message: Message) {
         let Some(entry) = self.peers.get(peer) else { return };
+        self.work.begin();
+        let State::Joined(session) = &entry.state else { return self.receive_unjoined(now, peer, message) };
+        let sent = Sent::new(&message, &session.roles);
+        if let Some(pass_thru) = sent.pass_thru
+            && let Some(violation) = passthru::violation(pass_thru, message.name(), sent.role, sent.announced)
+        {
+            return self.violate(now, peer, violation);
+        }
+        let Some(request) = sent.request else { return self.receive_other(now, peer, message) };
+        let (role, lacks_role) = (sent.role, sent.announced.is_none());
+        if let Message::Call(call) = &message {
+            let (goes_on, has_streams) = (call.options.progress, !session.streams.is_empty());
+            let kind = self.call_kind(session, call);
+            if goes_on || has_streams {
+                self.note_stream(peer, request, goes_on);
+            }
+            match kind {
+                CallKind::New => {}
+                CallKind::Part => {
+                    if let Message::Call(part) = message {
+                        self.receive_part(now, peer, part);
+                    }
+                    return;
+                }
+                CallKind::Late => return self.stats.late_call_parts += 1,
+                CallKind::Breach(violation) => return self.violate(now, peer, violation),
+            }
+        }
+        if !self.accept_request(now, peer, request) {
+            return;
+        }
+        if lacks_role {
+            return self.refuse_role(peer, &message, role);
+        }
+        let Some(session) = self.peers.get_mut(peer).and_then(Peer::session_mut) else { return };
+        match &mut session.waiting {
+            Some(waiting) => waiting.hold(Held::Request(message), &self.config.limits, &mut self.stats),
+            None => self.process(now, peer, message),
+        }
+    }
+
+    /// A message from a peer without an open session.
+    fn receive_unjoined(&mut self, now: Instant, peer: PeerKey, message: Message) {
+        let Some(entry) = self.peers.get(peer) else { return };
         if matches!(message, Message::Abort(_)) {
-            // Never answered (spec: "Session Establishment", ABORT).
-            self.end_session(now, peer);
-            return self.close(peer, CloseReason::AbortedByPeer);
+            return self.receive_abort(now, peer);
         }
         match &entry.state {
-            State::Joined(_) => self.receive_joined(now, peer, message),
             State::AwaitHello => match message {
                 Message::Hello(hello) => self.receive_hello(now, peer, hello),
                 other => self.unexpected(now, peer, &["HELLO"], &other),
@@ -232,6 +307,7 @@ impl Router {
                     self.close(peer, reason);
                 }
             }
+            State::Joined(_) => {}
         }
     }
 
@@ -239,6 +315,7 @@ impl Router {
     /// session is over and only GOODBYE is awaited.
     pub fn receive_invalid(&mut self, now: Instant, peer: PeerKey, error: DecodeError) {
         if self.peers.get(peer).is_some_and(|peer| !matches!(peer.state, State::AwaitGoodbye)) {
+            self.work.begin();
             self.violate(now, peer, Violation::Undecodable(error));
             self.publish_meta_events();
         }
@@ -246,37 +323,73 @@ impl Router {
 
     /// A message from [`Output::Send`] could not be written for one of its receivers. May be called inside the drain.
     ///
-    /// Whoever waits for an answer gets an ERROR in its place; an EVENT is skipped for this receiver.
+    /// Whoever waits for an answer gets an ERROR in its place; an EVENT is skipped for this receiver. With
+    /// [`Undeliverable::Congested`] a receiver is given up for which a message was meant that may not be left out.
     pub fn undeliverable(&mut self, now: Instant, peer: PeerKey, message: Message, why: &Undeliverable) {
-        self.stats.undeliverable += 1;
-        let (error, text) = why.describe();
-        self.answer_undeliverable(now, peer, message, error, &text);
+        if matches!(why, Undeliverable::Congested { .. }) {
+            self.left_out(now, peer, message);
+        } else {
+            self.stats.undeliverable += 1;
+            let (error, text) = why.describe();
+            self.answer_undeliverable(now, peer, message, error, &text);
+        }
+        self.publish_meta_events();
+    }
+
+    /// The topic of an EVENT, or the procedure of an INVOCATION, that is sent to a peer: that of its subscription or
+    /// registration if the message does not name it. `None` for other messages.
+    pub fn uri_of<'a>(&'a self, peer: PeerKey, message: &'a Message) -> Option<&'a Uri> {
+        let realm = || Some(self.realms.get(self.session(peer)?.realm));
+        match message {
+            Message::Event(event) => event
+                .details
+                .topic
+                .as_ref()
+                .or_else(|| Some(&realm()?.broker.subscriptions.get(event.subscription)?.uri)),
+            Message::Invocation(invocation) => invocation
+                .details
+                .procedure
+                .as_ref()
+                .or_else(|| Some(&realm()?.dealer.registrations.get(invocation.registration)?.uri)),
+            _ => None,
+        }
     }
 
     /// The peer's transport is gone.
     pub fn connection_lost(&mut self, now: Instant, peer: PeerKey) {
+        if self.peers.get(peer).is_none() {
+            return;
+        }
+        self.work.begin();
         self.end_session(now, peer);
         self.detach(peer);
         self.publish_meta_events();
     }
 
-    /// How full the queue of bytes to a peer is now.
+    /// How full the queue of bytes to a peer is now. May be called inside the drain, and should be after each output that
+    /// changes it: what can wait is put out one by one, so that the router can stop in time.
     pub fn set_congestion(&mut self, now: Instant, peer: PeerKey, level: Congestion) {
         let Some(entry) = self.peers.get_mut(peer) else { return };
-        let waited = !entry.wants_input(self.config.limits.max_held_requests);
+        let waited = !entry.wants_input(&self.config.limits);
+        self.work.begin();
         let changed = core::mem::replace(&mut entry.congestion, level) != level;
         if level == Congestion::Hard {
-            self.stats.slow_consumers += 1;
-            self.end_session(now, peer);
-            self.close(peer, CloseReason::SlowConsumer);
+            self.give_up(now, peer);
             return self.publish_meta_events();
         }
         if waited && self.wants_input(peer) {
             self.outputs.push_back(Output::InputReady(peer));
         }
         if changed {
-            self.callee_congestion_changed(now, peer);
+            self.congestion_changed(now, peer);
         }
+    }
+
+    /// Sends a peer away that does not read what is sent to it: the last resort.
+    fn give_up(&mut self, now: Instant, peer: PeerKey) {
+        self.stats.slow_consumers += 1;
+        self.end_session(now, peer);
+        self.close(peer, CloseReason::SlowConsumer);
     }
 
     /// The answer to an [`Output::Authenticate`]. May be called inside the drain.
@@ -284,6 +397,7 @@ impl Router {
     /// # Errors
     /// [`StaleDecision`]: the question is no longer asked. The answer has no effect, which is safe to ignore.
     pub fn decide_auth(&mut self, now: Instant, id: DecisionId, verdict: AuthVerdict) -> Result<(), StaleDecision> {
+        self.work.begin();
         let taken = self.take_verdict(now, id, verdict);
         self.publish_meta_events();
         taken
@@ -294,6 +408,7 @@ impl Router {
     /// # Errors
     /// [`StaleDecision`]: the question is no longer asked. The answer has no effect, which is safe to ignore.
     pub fn decide_action(&mut self, now: Instant, id: DecisionId, verdict: ActionVerdict) -> Result<(), StaleDecision> {
+        self.work.begin();
         self.take_action_verdict(now, id, verdict)
     }
 
@@ -301,6 +416,7 @@ impl Router {
     /// registrations and subscriptions that it may no longer have are taken back. Returns whether there is such a role.
     pub fn set_permissions(&mut self, realm: &Uri, role: &str, permissions: Permissions) -> bool {
         let Some(key) = self.realms.find(realm) else { return false };
+        self.work.begin();
         let realm = self.realms.get_mut(key);
         let changed = realm.set_permissions(role, permissions);
         if let Some(role) = realm.role(role) {
@@ -311,9 +427,15 @@ impl Router {
         changed
     }
 
-    /// Acts on every deadline that is due.
+    /// Acts on deadlines that are due, and goes on with what earlier inputs began: as much of each as
+    /// [`Limits::work_slice`] lets an input do. If that was not all, [`Router::next_deadline`] is still in the past.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(key) = self.timers.pop_due(now) {
+        self.work.begin();
+        self.work.begin_slice();
+        while !self.work.is_spent()
+            && let Some(key) = self.timers.pop_due(now)
+        {
+            self.work.add(work::ITEM);
             match key {
                 TimerKey::Peer(peer) => self.peer_overdue(now, peer),
                 TimerKey::Call(call) => {
@@ -324,8 +446,11 @@ impl Router {
                 }
                 TimerKey::Publisher(peer) => self.release_publisher(peer),
                 TimerKey::Stall(call) => self.stalled_overdue(call),
+                TimerKey::Patience(peer) => self.patience_over(peer),
             }
         }
+        self.go_on_with_jobs(now);
+        self.publish_meta_events();
     }
 
     /// Ends one session at the router's wish: GOODBYE with this reason and message. It can do nothing more, whether it
@@ -333,6 +458,7 @@ impl Router {
     pub fn kill(&mut self, now: Instant, session: SessionId, reason: Uri, message: &str) -> bool {
         let Some(&peer) = self.sessions.get(&session) else { return false };
         let joined = self.session(peer).is_some();
+        self.work.begin();
         if joined {
             self.dismiss(now, peer, reason, Some(message), false);
             self.publish_meta_events();
@@ -342,19 +468,33 @@ impl Router {
 
     /// Ends everything: GOODBYE `wamp.close.system_shutdown` to every session, ABORT to every peer that has not joined.
     /// Each is closed when it has answered, or failed to in time. New transports are refused.
+    ///
+    /// With [`Farewell::Silent`] sessions are closed at once, and other peers cut off, without a word; in-process services
+    /// still get GOODBYE.
     pub fn shut_down(&mut self, now: Instant) {
         self.shutting_down = true;
+        self.work.begin();
         let keys: Vec<PeerKey> = self.peers.iter().map(|(key, _)| key).collect();
         for key in keys {
             let Some(peer) = self.peers.get(key) else { continue };
+            let silent = self.config.farewell == Farewell::Silent && peer.link.privileged.is_none();
             match peer.state {
+                State::Joined(_) if silent => {
+                    self.end_session(now, key);
+                    self.close(key, CloseReason::Shutdown);
+                }
                 State::Joined(_) => {
                     self.dismiss(now, key, close::SYSTEM_SHUTDOWN, Some("the router shuts down"), false);
                 }
                 State::AwaitGoodbye => {}
                 State::AwaitHello | State::AwaitVerdict(..) | State::AwaitAuthenticate(..) => {
-                    self.send_abort(key, close::SYSTEM_SHUTDOWN, "the router shuts down");
-                    self.close(key, CloseReason::Shutdown);
+                    if silent && peer.link.cuttable {
+                        let message = "the router shuts down".to_owned();
+                        self.close(key, CloseReason::Unavailable { reason: close::SYSTEM_SHUTDOWN, message });
+                    } else {
+                        self.send_abort(key, close::SYSTEM_SHUTDOWN, "the router shuts down");
+                        self.close(key, CloseReason::Shutdown);
+                    }
                 }
             }
         }
@@ -362,17 +502,26 @@ impl Router {
 
     /// The next thing to do; `None` when there is nothing until the next input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.next_output().or_else(|| self.next_unstalled().map(Output::InputReady))
+        if self.outputs.is_empty() {
+            self.put_out_due();
+        }
+        self.outputs.pop_front()
     }
 
-    /// When to call [`Router::handle_timeout`].
+    /// When to call [`Router::handle_timeout`]; at once if this is in the past.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        if self.has_work() { Some(Instant::ZERO) } else { self.timers.next() }
     }
 
     /// Whether messages of this peer may be handed in now. False for a stale key.
     pub fn wants_input(&self, peer: PeerKey) -> bool {
-        self.peers.get(peer).is_some_and(|peer| peer.wants_input(self.config.limits.max_held_requests))
+        self.peers.get(peer).is_some_and(|peer| peer.wants_input(&self.config.limits))
+    }
+
+    /// Whether an [`Output::Authenticate`] about this peer waits for its answer. Nothing that the peer has sent since is of
+    /// use once its transport is lost: call [`Router::connection_lost`] then, and the question is withdrawn.
+    pub fn is_undecided(&self, peer: PeerKey) -> bool {
+        matches!(self.peers.get(peer).map(|peer| &peer.state), Some(State::AwaitVerdict(..)))
     }
 
     /// Counters, and how much the router holds now.
@@ -394,34 +543,6 @@ impl Router {
         }
     }
 
-    fn receive_joined(&mut self, now: Instant, peer: PeerKey, message: Message) {
-        if let Some(violation) = self.session(peer).and_then(|session| passthru::violation(session, &message)) {
-            return self.violate(now, peer, violation);
-        }
-        let request = match &message {
-            Message::Call(call) => match self.call_kind(peer, call) {
-                CallKind::New => call.request,
-                CallKind::Part => {
-                    if let Message::Call(part) = message {
-                        self.receive_part(now, peer, part);
-                    }
-                    return;
-                }
-                CallKind::Late => return self.stats.late_call_parts += 1,
-                CallKind::Breach(violation) => return self.violate(now, peer, violation),
-            },
-            Message::Publish(publish) => publish.request,
-            Message::Subscribe(subscribe) => subscribe.request,
-            Message::Unsubscribe(unsubscribe) => unsubscribe.request,
-            Message::Register(register) => register.request,
-            Message::Unregister(unregister) => unregister.request,
-            _ => return self.receive_other(now, peer, message),
-        };
-        if self.accept_request(now, peer, request) {
-            self.receive_request(now, peer, message);
-        }
-    }
-
     /// What an open session sends beside requests.
     fn receive_other(&mut self, now: Instant, peer: PeerKey, message: Message) {
         match message {
@@ -431,9 +552,16 @@ impl Router {
             }
             Message::Cancel(cancel) => self.receive_cancel(now, peer, &cancel),
             Message::Goodbye(goodbye) => self.receive_goodbye(now, peer, &goodbye),
+            Message::Abort(_) => self.receive_abort(now, peer),
             Message::EventReceived(_) => {}
             other => self.unexpected(now, peer, &["a request", "an answer to an INVOCATION", "GOODBYE"], &other),
         }
+    }
+
+    /// Never answered (spec: "Session Establishment", ABORT).
+    fn receive_abort(&mut self, now: Instant, peer: PeerKey) {
+        self.end_session(now, peer);
+        self.close(peer, CloseReason::AbortedByPeer);
     }
 
     fn unexpected(&mut self, now: Instant, peer: PeerKey, expected: &'static [&'static str], got: &Message) {
@@ -512,8 +640,12 @@ impl Router {
         self.forget_handshake(key);
         self.clear_deadline(key);
         self.leave_joining(key);
-        if let Some(until) = self.peers.remove(key).and_then(|peer| peer.throttled) {
+        let Some(Peer { throttled, patience, .. }) = self.peers.remove(key) else { return };
+        if let Some(until) = throttled {
             self.timers.cancel(until, TimerKey::Publisher(key));
+        }
+        if let Some(until) = patience {
+            self.timers.cancel(until, TimerKey::Patience(key));
         }
     }
 
@@ -524,7 +656,7 @@ impl Router {
     /// Answers a request with an ERROR of the router's own.
     fn fail(&mut self, key: PeerKey, request_type: RequestType, request: RequestId, error: Uri, text: String) {
         let payload = Payload::from_args([Value::from(text)]);
-        self.send(key, Error { request_type, request, pass_thru: None, error, payload });
+        self.send(key, Error { request_type, request, pass_thru: None, details: RawDict::new(), error, payload });
     }
 
     fn wall_clock(&self, now: Instant) -> UnixTime {

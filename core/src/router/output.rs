@@ -7,7 +7,7 @@ use crate::auth::scram::Dialect;
 use crate::auth::{ChannelBinding, CraSecret, ScramCredential, TicketDigest};
 use crate::codec::DecodeError;
 use crate::id::{RequestId, SessionId};
-use crate::message::Message;
+use crate::message::{Message, RawDict};
 use crate::time::Instant;
 use crate::uri::{MatchPolicy, Uri};
 use crate::value::Dict;
@@ -41,6 +41,18 @@ pub enum Output {
     },
     /// [`Router::wants_input`](super::Router::wants_input) became true again for this peer.
     InputReady(PeerKey),
+    /// A question needs no answer any more, and none has come: its peer is gone, its time is up, or its request was
+    /// canceled. Work on it can stop. Comes once for each [`Output::Authenticate`] and [`Output::Authorize`] that ends
+    /// this way.
+    Withdrawn(DecisionId),
+    /// A procedure has a callee that had none: what [`Router::await_procedure`](super::Router::await_procedure) asked for.
+    /// Follows the REGISTERED for the callee.
+    ProcedureRegistered {
+        /// The realm.
+        realm: Uri,
+        /// The procedure.
+        procedure: Uri,
+    },
 }
 
 /// The receivers of a message.
@@ -80,8 +92,18 @@ pub enum CloseReason {
     Timeout,
     /// The router shuts down.
     Shutdown,
-    /// Too many peers that have not joined; this one had waited longest.
+    /// Too many peers that have not joined; this one had waited longest. To be cut off.
     Overload,
+    /// The peer cannot be let in now, and perhaps later. It has been sent nothing ([`Farewell::Silent`]), and is to be cut
+    /// off: what is queued for it is written, and the socket is closed without a closing handshake.
+    ///
+    /// [`Farewell::Silent`]: super::Farewell::Silent
+    Unavailable {
+        /// What the reason of an ABORT would have been.
+        reason: Uri,
+        /// A text for people.
+        message: String,
+    },
 }
 
 /// How a peer broke the protocol.
@@ -180,6 +202,8 @@ pub struct AuthRequest {
     pub step: AuthStep,
     /// About the transport, from the peer's [`LinkInfo`].
     pub transport: Arc<Dict>,
+    /// Where the peer comes from, from its [`LinkInfo`]: who asks much should wait behind those who ask little.
+    pub origin: Option<Origin>,
     /// When silence becomes a denial.
     pub expires: Instant,
 }
@@ -197,7 +221,7 @@ pub enum AuthStep {
         /// The role it asks for.
         authrole: Option<String>,
         /// Data for the methods.
-        extra: Dict,
+        extra: RawDict,
     },
     /// The peer has answered a [`Challenge::Custom`].
     Response {
@@ -208,7 +232,7 @@ pub enum AuthStep {
         /// The answer; with some methods a secret.
         signature: String,
         /// Further data of the answer.
-        extra: Dict,
+        extra: RawDict,
         /// The state given with the challenge.
         state: Dict,
     },
@@ -243,6 +267,14 @@ pub enum AuthVerdict {
         /// A text for people.
         message: String,
     },
+    /// It cannot be told now, and perhaps later: whoever decides is overloaded, or not there. Like `Deny`, or without a
+    /// word: see [`Farewell`](super::Farewell).
+    Unavailable {
+        /// The error URI.
+        reason: Uri,
+        /// A text for people.
+        message: String,
+    },
 }
 
 /// A question: may this session act?
@@ -264,6 +296,8 @@ pub struct ActionRequest {
     pub matching: MatchPolicy,
     /// Options of the request, with the names they have on the wire.
     pub options: Dict,
+    /// Where the session's peer comes from, from its [`LinkInfo`].
+    pub origin: Option<Origin>,
     /// When silence becomes a denial.
     pub expires: Instant,
 }
@@ -364,6 +398,9 @@ pub struct LinkInfo {
     /// An in-process service: joins as this on HELLO, without authentication. Its role may also be `trusted`, which
     /// may do everything and is not open to any other peer.
     pub privileged: Option<Identity>,
+    /// Whether the peer can tell that its transport was cut from its being closed in good order, as that of a WebSocket can.
+    /// It matters for [`Farewell::Silent`](super::Farewell::Silent).
+    pub cuttable: bool,
 }
 
 /// How full the queue of bytes to a peer is.
@@ -372,7 +409,8 @@ pub enum Congestion {
     /// Room enough.
     #[default]
     Clear,
-    /// Filling up: the router takes no more input from this peer, so that its own requests stop producing replies.
+    /// Filling up: the router takes no more input from this peer, so that its own requests stop producing replies, and
+    /// gives it no more calls.
     Soft,
     /// Full, or not read from for too long: the router gives the peer up.
     Hard,

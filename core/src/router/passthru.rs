@@ -2,21 +2,22 @@
 //! Transparency", whose payload is not even a list of arguments).
 
 use super::output::Violation;
-use super::session::Session;
-use crate::message::{Features, Message, PassThru, Payload};
+use crate::codec::DecodeError;
+use crate::message::{Features, PassThru, Payload};
 
 /// What a subscriber must have announced to receive a payload. Bytes in the place of the arguments are no valid message
-/// for others. Payload passthru mode is valid for all: whether it is understood is the subscriber's matter (as the
-/// specification has it).
-pub(crate) fn needed_by_subscriber(payload: &Payload) -> Features {
-    if payload.as_opaque().is_some() { Features::PAYLOAD_TRANSPARENCY } else { Features::NONE }
+/// for others, and neither is what is said of them. Payload passthru mode is valid for all: whether it is understood is the
+/// subscriber's matter (as the specification has it).
+pub(crate) fn needed_by_subscriber(pass_thru: Option<&PassThru>, payload: &Payload) -> Features {
+    let transparent = payload.as_opaque().is_some() || pass_thru.is_some_and(PassThru::is_transparent);
+    if transparent { Features::PAYLOAD_TRANSPARENCY } else { Features::NONE }
 }
 
 /// What a callee must have announced to be given a call with such a payload, and a caller to be given such a result.
 pub(crate) fn needed_in_call(pass_thru: Option<&PassThru>, payload: &Payload) -> Features {
     let passthru = pass_thru.is_some_and(PassThru::is_passthru);
     let mode = if passthru { Features::PAYLOAD_PASSTHRU_MODE } else { Features::NONE };
-    mode | needed_by_subscriber(payload)
+    mode | needed_by_subscriber(pass_thru, payload)
 }
 
 /// What a further part of a call says of its payload. The mode is that of the first part (spec: "Freezing of Options in
@@ -28,17 +29,83 @@ pub(crate) fn of_part(first: Option<&PassThru>, part: Option<Box<PassThru>>) -> 
     (of_part != PassThru::default()).then(|| Box::new(of_part))
 }
 
-/// Payload passthru mode in a message of a session that did not announce it for the role in which it sends the message.
-pub(crate) fn violation(session: &Session, message: &Message) -> Option<Violation> {
-    let roles = &session.roles;
-    let (pass_thru, role, announced) = match message {
-        Message::Publish(publish) => (&publish.options.pass_thru, "publisher", roles.publisher),
-        Message::Call(call) => (&call.options.pass_thru, "caller", roles.caller),
-        Message::Yield(answer) => (&answer.options.pass_thru, "callee", roles.callee),
-        Message::Error(answer) => (&answer.pass_thru, "callee", roles.callee),
-        _ => return None,
+/// What is wrong with what a message of a session says of its payload: the session did not announce it for the role in
+/// which it sends the message, or receivers could not take it. Messages seldom say anything.
+#[cold]
+pub(crate) fn violation(
+    pass_thru: &PassThru,
+    message: &'static str,
+    role: &'static str,
+    announced: Option<Features>,
+) -> Option<Violation> {
+    let lacks = |feature| !announced.is_some_and(|features| features.contains(feature));
+    let feature = if pass_thru.is_passthru() && lacks(Features::PAYLOAD_PASSTHRU_MODE) {
+        "payload_passthru_mode"
+    } else if pass_thru.is_transparent() && lacks(Features::PAYLOAD_TRANSPARENCY) {
+        "payload_transparency"
+    } else {
+        return check(message, pass_thru).err().map(Violation::Undecodable);
     };
-    let used = pass_thru.as_deref().is_some_and(PassThru::is_passthru);
-    let violated = used && !announced.is_some_and(|features| features.contains(Features::PAYLOAD_PASSTHRU_MODE));
-    violated.then_some(Violation::NotAnnounced { message: message.name(), role, feature: "payload_passthru_mode" })
+    Some(Violation::NotAnnounced { message, role, feature })
+}
+
+/// Checks that receivers can take the attributes of a payload. Those of payload passthru mode are nobody's but the
+/// receiver's, as long as they are text in every serializer; the names of payload transparency are known ones or begin
+/// with `x_`, which is what Autobahn takes.
+pub(crate) fn check(message: &'static str, pass_thru: &PassThru) -> Result<(), DecodeError> {
+    const ALGORITHMS: [&str; 3] = ["cryptobox", "mqtt", "xbr"];
+    const SERIALIZERS: [&str; 5] = ["json", "msgpack", "cbor", "ubjson", "flatbuffers"];
+    for (key, text) in pass_thru.entries() {
+        let Some(text) = text else { continue };
+        if text.starts_with('\0') {
+            return Err(wrong(message, key, "text that does not begin with U+0000"));
+        }
+        let known: &[&str] = match key {
+            "enc_algo" => &ALGORITHMS,
+            "enc_serializer" => &SERIALIZERS,
+            _ => continue,
+        };
+        if !known.contains(&text) && !is_custom(text) {
+            let name = text.chars().take(32).collect();
+            return Err(DecodeError::UnknownName { message, key: key.to_owned(), name });
+        }
+    }
+    match pass_thru {
+        PassThru { enc_algo: None, enc_key: Some(_), .. } => Err(wrong(message, "enc_key", WITHOUT_ALGORITHM)),
+        PassThru { enc_algo: None, enc_serializer: Some(_), .. } => {
+            Err(wrong(message, "enc_serializer", WITHOUT_ALGORITHM))
+        }
+        _ => Ok(()),
+    }
+}
+
+const WITHOUT_ALGORITHM: &str = "left out where there is no enc_algo";
+
+fn wrong(message: &'static str, key: &str, expected: &'static str) -> DecodeError {
+    DecodeError::Option { message, key: key.to_owned(), expected }
+}
+
+/// Whether a name is one that no specification gives: `x_` alone, or followed by `[a-z][0-9a-z_]+`.
+fn is_custom(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("x_") else { return false };
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+    match rest.as_bytes() {
+        [] => true,
+        [first, rest @ ..] => first.is_ascii_lowercase() && !rest.is_empty() && rest.iter().all(|&c| inner(c)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn custom_names_are_those_that_autobahn_takes() {
+        for name in ["x_", "x_ab", "x_a1_"] {
+            assert!(is_custom(name), "{name}");
+        }
+        for name in ["", "x", "x_a", "x_1a", "x_aB", "y_ab", "x_a-b", "X_ab"] {
+            assert!(!is_custom(name), "{name}");
+        }
+    }
 }

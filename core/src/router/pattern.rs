@@ -3,8 +3,9 @@
 //!
 //! A look-up costs one hash look-up for the exact URI, one for each distinct length of a prefix pattern, and one for
 //! each distinct *shape* of a wildcard pattern with as many components as the URI. A shape says which components are
-//! wildcards; blanking those in the URI gives the text of the only pattern of that shape that can match. Neither
-//! depends on how many patterns there are.
+//! wildcards; blanking those in the URI gives the text of the only pattern of that shape that can match. That text is
+//! made only if a pattern of that shape has the same digest: the sum of the hashes of its other components, which are
+//! hashed once for all shapes. Neither depends on how many patterns there are.
 //!
 //! Peers choose the patterns, so the cost is bounded: the lengths by the longest URI that the router takes, the shapes
 //! by [`PatternMap::has_room`]. A walk over a tree of components would have no such bound, since with enough wildcards
@@ -17,6 +18,11 @@ use std::collections::BTreeMap;
 /// Which components of a wildcard pattern are wildcards. In the natural order, the shape that has the longer run of
 /// exact components before its first, then its second, ... wildcard comes first: the specification's precedence.
 pub(crate) type Shape = Vec<bool>;
+
+/// How many components a URI or pattern has.
+fn components(uri: &str) -> usize {
+    1 + uri.bytes().filter(|&byte| byte == b'.').count()
+}
 
 /// The shape of a wildcard pattern.
 pub(crate) fn shape(pattern: &str) -> Shape {
@@ -32,7 +38,15 @@ pub(crate) struct PatternMap<V> {
     /// How many prefix patterns have each length in bytes.
     prefix_lengths: BTreeMap<usize, usize>,
     /// Wildcard patterns by number of components, then by shape.
-    wildcards: BTreeMap<usize, BTreeMap<Shape, HashMap<Uri, V>>>,
+    wildcards: BTreeMap<usize, BTreeMap<Shape, Shaped<V>>>,
+}
+
+/// The wildcard patterns of one shape.
+#[derive(Clone, Debug)]
+struct Shaped<V> {
+    patterns: HashMap<Uri, V>,
+    /// How many of the patterns have each digest.
+    digests: HashMap<u64, usize>,
 }
 
 /// Components up to which a shape counts once for [`PatternMap::has_room`].
@@ -50,7 +64,8 @@ impl<V: Copy> PatternMap<V> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        let wildcards = self.wildcards.values().flat_map(BTreeMap::values).map(HashMap::len).sum::<usize>();
+        let wildcards =
+            self.wildcards.values().flat_map(BTreeMap::values).map(|shaped| shaped.patterns.len()).sum::<usize>();
         self.exact.len() + self.prefixes.len() + wildcards
     }
 
@@ -63,8 +78,8 @@ impl<V: Copy> PatternMap<V> {
         if matching != MatchPolicy::Wildcard {
             return true;
         }
-        let weight = uri.split('.').count().div_ceil(SHAPE_UNIT);
-        let Some(shapes) = self.wildcards.get(&uri.split('.').count()) else { return weight <= max_shapes };
+        let weight = components(uri).div_ceil(SHAPE_UNIT);
+        let Some(shapes) = self.shapes(uri) else { return weight <= max_shapes };
         (shapes.len() + 1) * weight <= max_shapes || shapes.contains_key(&shape(uri))
     }
 
@@ -75,7 +90,7 @@ impl<V: Copy> PatternMap<V> {
             MatchPolicy::Prefix => self.prefixes.get(uri),
             MatchPolicy::Wildcard => {
                 let shape = shape(uri);
-                self.wildcards.get(&shape.len())?.get(&shape)?.get(uri)
+                self.wildcards.get(&shape.len())?.get(&shape)?.patterns.get(uri)
             }
         }
         .copied()
@@ -95,8 +110,14 @@ impl<V: Copy> PatternMap<V> {
             }
             MatchPolicy::Wildcard => {
                 let shape = shape(uri.as_str());
+                let digest = self.digest(uri.as_str(), &shape);
                 let shapes = self.wildcards.entry(shape.len()).or_default();
-                shapes.entry(shape).or_insert_with(|| self.seed.map()).insert(uri, value);
+                let shaped = shapes
+                    .entry(shape)
+                    .or_insert_with(|| Shaped { patterns: self.seed.map(), digests: self.seed.map() });
+                if shaped.patterns.insert(uri, value).is_none() {
+                    *shaped.digests.entry(digest).or_default() += 1;
+                }
             }
         }
     }
@@ -128,16 +149,36 @@ impl<V: Copy> PatternMap<V> {
 
     fn remove_wildcard(&mut self, uri: &str) {
         let shape = shape(uri);
+        let digest = self.digest(uri, &shape);
         let Some(shapes) = self.wildcards.get_mut(&shape.len()) else { return };
-        let Some(patterns) = shapes.get_mut(&shape) else { return };
-        patterns.remove(uri);
+        let Some(Shaped { patterns, digests }) = shapes.get_mut(&shape) else { return };
+        if patterns.remove(uri).is_none() {
+            return;
+        }
+        if let Some(count) = digests.get_mut(&digest) {
+            *count -= 1;
+            if *count == 0 {
+                digests.remove(&digest);
+            }
+        }
         trim(patterns);
+        trim(digests);
         if patterns.is_empty() {
             shapes.remove(&shape);
             if shapes.is_empty() {
                 self.wildcards.remove(&shape.len());
             }
         }
+    }
+
+    /// The wildcard patterns that have as many components as the URI.
+    fn shapes(&self, uri: &str) -> Option<&BTreeMap<Shape, Shaped<V>>> {
+        if self.wildcards.is_empty() { None } else { self.wildcards.get(&components(uri)) }
+    }
+
+    /// Units of work of a look-up for patterns that match this URI, beside that for the URI itself.
+    pub(crate) fn cost(&self, uri: &str) -> u64 {
+        (self.prefix_lengths.len() + 2 * self.shapes(uri).map_or(0, BTreeMap::len)) as u64
     }
 
     /// What is stored under the URI itself.
@@ -153,9 +194,13 @@ impl<V: Copy> PatternMap<V> {
 
     /// What is stored under wildcard patterns that match the URI, in the specification's order of precedence.
     pub(crate) fn wildcards(&self, uri: &str) -> impl Iterator<Item = V> {
-        let shapes = if self.wildcards.is_empty() { None } else { self.wildcards.get(&uri.split('.').count()) };
+        let shapes = self.shapes(uri);
+        let hashes: Vec<u64> = if shapes.is_some() { self.hashes(uri).collect() } else { Vec::new() };
         let mut blanked = String::new();
-        shapes.into_iter().flatten().filter_map(move |(shape, patterns)| {
+        shapes.into_iter().flatten().filter_map(move |(shape, Shaped { patterns, digests })| {
+            if !digests.contains_key(&sum(hashes.iter().copied(), shape)) {
+                return None;
+            }
             blanked.clear();
             for (n, (component, wildcard)) in uri.split('.').zip(shape).enumerate() {
                 if n > 0 {
@@ -169,15 +214,37 @@ impl<V: Copy> PatternMap<V> {
         })
     }
 
-    /// The one match that a call is routed to: exact, else the longest prefix, else the most specific wildcard.
+    /// The hashes of the components of a URI, each with its place.
+    fn hashes(&self, uri: &str) -> impl Iterator<Item = u64> {
+        uri.split('.').enumerate().map(|component| self.seed.hash(&component))
+    }
+
+    fn digest(&self, pattern: &str, shape: &[bool]) -> u64 {
+        sum(self.hashes(pattern), shape)
+    }
+
+    /// The one match that a call is routed to: exact, else as [`PatternMap::best_pattern`].
     pub(crate) fn best(&self, uri: &str) -> Option<V> {
-        self.exact(uri).or_else(|| self.prefixes(uri).next()).or_else(|| self.wildcards(uri).next())
+        self.exact(uri).or_else(|| self.best_pattern(uri))
+    }
+
+    /// What is stored under the longest prefix that matches the URI, else under the most specific wildcard pattern.
+    pub(crate) fn best_pattern(&self, uri: &str) -> Option<V> {
+        self.prefixes(uri).next().or_else(|| self.wildcards(uri).next())
     }
 
     /// Every match, in a fixed order: exact, prefixes, wildcards.
-    pub(crate) fn for_each_match(&self, uri: &str, visit: impl FnMut(V)) {
-        self.exact(uri).into_iter().chain(self.prefixes(uri)).chain(self.wildcards(uri)).for_each(visit);
+    pub(crate) fn for_each_match(&self, uri: &str, mut visit: impl FnMut(V)) {
+        if let Some(found) = self.exact(uri) {
+            visit(found);
+        }
+        self.prefixes(uri).chain(self.wildcards(uri)).for_each(visit);
     }
+}
+
+/// The digest of components with these hashes, without those that are wildcards in the shape.
+fn sum(hashes: impl Iterator<Item = u64>, shape: &[bool]) -> u64 {
+    hashes.zip(shape).fold(0, |sum, (hash, wildcard)| sum.wrapping_add(if *wildcard { 0 } else { hash }))
 }
 
 #[cfg(test)]

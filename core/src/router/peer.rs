@@ -4,7 +4,8 @@ use super::link::Link;
 use super::output::{Congestion, LinkInfo};
 use super::proof::Proof;
 use super::session::Session;
-use super::{DecisionId, PeerKey};
+use super::work::Behind;
+use super::{DecisionId, Limits, PeerKey};
 use crate::auth;
 use crate::id::SessionId;
 use crate::message::{ClientRoles, Hello};
@@ -17,8 +18,12 @@ use crate::value::{Dict, Value};
 pub(crate) struct Peer {
     pub(crate) link: Link,
     pub(crate) congestion: Congestion,
+    /// Until when calls wait for it to read, while it is congested; without, or after that, they are not given to it.
+    pub(crate) patience: Option<Instant>,
     /// It published to a congested subscriber, and is not read from until then.
     pub(crate) throttled: Option<Instant>,
+    /// A job of it is under way; it is not read from, and these requests of it wait.
+    pub(crate) busy: Option<Behind>,
     pub(crate) state: State,
     /// When this peer's [`TimerKey::Peer`](super::timers::TimerKey::Peer) is due, if one is set.
     pub(crate) deadline: Option<Instant>,
@@ -65,7 +70,12 @@ impl Handshake {
             roles: hello.details.roles,
             authid: hello.details.authid.clone(),
             proves: hello.details.authmethods.iter().any(|method| method != auth::ANONYMOUS),
-            extra: hello.details.authextra.as_ref().map(proof_extra).unwrap_or_default(),
+            extra: hello
+                .details
+                .authextra
+                .as_ref()
+                .map(|extra| proof_extra(&extra.pick(&PROOF_KEYS)))
+                .unwrap_or_default(),
             challenges: 0,
         }
     }
@@ -76,7 +86,9 @@ impl Peer {
         Self {
             link: Link::new(info),
             congestion: Congestion::Clear,
+            patience: None,
             throttled: None,
+            busy: None,
             state: State::AwaitHello,
             deadline: None,
             joining: None,
@@ -102,22 +114,32 @@ impl Peer {
         self.congestion != Congestion::Clear
     }
 
-    /// Whether messages are taken now, with at most `max_held` requests behind one that waits for an authorizer.
-    pub(crate) fn wants_input(&self, max_held: usize) -> bool {
+    /// Whether calls wait for it until it has read some of what waits to be written to it.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.is_congested() && self.patience.is_some()
+    }
+
+    /// Whether messages are taken now.
+    pub(crate) fn wants_input(&self, limits: &Limits) -> bool {
         !self.is_congested()
             && self.throttled.is_none()
+            && self.busy.is_none()
             && match &self.state {
                 State::AwaitVerdict(..) => false,
                 State::Joined(session) => {
                     session.stalled_calls == 0
-                        && session.waiting.as_ref().is_none_or(|waiting| waiting.held.len() < max_held)
+                        && session.calls_held_back.admit_more(limits)
+                        && session.waiting.as_ref().is_none_or(|waiting| waiting.held.len() < limits.max_held_requests)
                 }
                 State::AwaitHello | State::AwaitAuthenticate(..) | State::AwaitGoodbye => true,
             }
     }
 }
 
-/// The members of `authextra` that challenges are made with. What is no text, or longer than any of them may be, is
+/// The members of `authextra` that challenges are made with.
+const PROOF_KEYS: [&str; 4] = ["nonce", "channel_binding", "challenge", "pubkey"];
+
+/// What is kept of [`PROOF_KEYS`]. What is no text, or longer than any of them may be, is
 /// kept as `true`: wrong, but not absent.
 fn proof_extra(authextra: &Dict) -> Dict {
     const LONGEST: usize = 1_024;
@@ -126,8 +148,7 @@ fn proof_extra(authextra: &Dict) -> Dict {
         Value::Text(text) if text.len() <= LONGEST => value.clone(),
         _ => Value::Bool(true),
     };
-    let keys = ["nonce", "channel_binding", "challenge", "pubkey"];
-    keys.into_iter().filter_map(|key| Some((key.to_owned(), kept(authextra.get(key)?)))).collect()
+    authextra.iter().map(|(key, value)| (key.clone(), kept(value))).collect()
 }
 
 /// A question asked, until it is answered or its peer is gone.

@@ -5,7 +5,7 @@ use super::peer::Handshake;
 use crate::auth::cryptosign::{self, CHALLENGE_LEN, CryptosignError, CryptosignRequest, PublicKey, SecretKey};
 use crate::auth::scram::{self, ScramError, ScramRequest, ServerExchange};
 use crate::auth::{self, ChannelBinding, CraChallenge, CraSecret, TicketDigest, cra};
-use crate::message::{Authenticate, ChallengeMessage};
+use crate::message::{Authenticate, ChallengeMessage, RawDict};
 use crate::time::UnixTime;
 use crate::uri::{Uri, error};
 use crate::value::{Dict, Value};
@@ -21,7 +21,7 @@ pub(crate) enum Proof {
     Ticket { digest: TicketDigest, grant: Identity },
     Scram { exchange: Box<ServerExchange>, grant: Identity },
     Cryptosign { key: PublicKey, challenge: [u8; CHALLENGE_LEN], binding: Option<ChannelBinding>, grant: Identity },
-    Custom { method: String, state: Dict },
+    Custom { method: String, state: RawDict },
 }
 
 /// What a challenge is made with.
@@ -80,13 +80,15 @@ impl Proof {
                 let extra = cryptosign::challenge_extra(&challenge, binding.as_ref(), router);
                 (message(auth::CRYPTOSIGN, extra), Self::Cryptosign { key, challenge, binding, grant })
             }
-            Challenge::Custom { method, extra, state } => (message(&method, extra), Self::Custom { method, state }),
+            Challenge::Custom { method, extra, state } => {
+                (message(&method, extra), Self::Custom { method, state: RawDict::packed(state) })
+            }
         })
     }
 
     /// Takes the answer. The proof is used up: one challenge is good for one answer.
     pub(crate) fn check(self, answer: Authenticate, handshake: &Handshake) -> Answered {
-        let Authenticate { signature, extra } = answer;
+        let Authenticate { signature, mut extra } = answer;
         let (right, grant, message) = match self {
             Self::Cra { secret, text, grant } => {
                 (cra::verify(&secret.key(), &text, &signature), grant, "WAMP-CRA client signature is invalid")
@@ -95,7 +97,7 @@ impl Proof {
                 (digest.matches(&signature), grant, "ticket in WAMP-Ticket authentication is invalid")
             }
             Self::Scram { exchange, mut grant } => {
-                let verifier = exchange.verify(&signature, &extra);
+                let verifier = exchange.verify(&signature, &extra.pick(&scram::ANSWER_KEYS));
                 let right = verifier.is_some();
                 grant.authextra.extend(verifier.map(|(key, value)| (key.to_owned(), Value::from(value))));
                 (right, grant, "SCRAM authentication failed")
@@ -106,7 +108,8 @@ impl Proof {
             }
             Self::Custom { method, state } => {
                 let authid = handshake.authid.clone();
-                return Answered::Ask(AuthStep::Response { method, authid, signature, extra, state });
+                extra.detach();
+                return Answered::Ask(AuthStep::Response { method, authid, signature, extra, state: state.to_dict() });
             }
         };
         if right { Answered::Welcome(grant) } else { Answered::Refuse((error::NOT_AUTHORIZED, message.to_owned())) }

@@ -2,11 +2,11 @@
 
 use super::PeerKey;
 use super::broker::Broker;
-use super::config::{ForceReregister, RealmConfig, RequestIdCheck, RoleConfig};
+use super::config::{ForceReregister, RealmConfig, RequestIdCheck, RoleConfig, SlowSubscribers};
 use super::dealer::Dealer;
 use super::permission::Permissions;
 use crate::hash::{HashMap, Seed};
-use crate::id::SessionId;
+use crate::id::{MAX_ID, SessionId};
 use crate::message::Features;
 use crate::time::UnixTime;
 use crate::uri::{Uri, UriRule};
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 pub(crate) struct RealmKey(usize);
 
 /// Names a role of a realm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// The built-in role of privileged peers, which may do everything.
     Trusted,
@@ -47,6 +47,8 @@ pub(crate) struct Realm {
     pub(crate) force_reregister: ForceReregister,
     /// How long a publisher waits for a congested subscriber.
     pub(crate) throttle_publishers: Option<Duration>,
+    /// What becomes of a subscriber that has no room for an event.
+    pub(crate) slow_subscribers: SlowSubscribers,
     roles: Vec<RoleConfig>,
     /// How often a role was changed: verdicts cached before that are void.
     pub(crate) role_changes: u64,
@@ -71,13 +73,16 @@ impl Realm {
             leave_event_details: config.leave_event_details,
             disclose_me: config.disclose_me,
             throttle_publishers: config.throttle_publishers,
+            slow_subscribers: config.slow_subscribers,
             sessions: BTreeMap::new(),
             call_timeout: config.call_timeout,
             max_call_timeout: config.max_call_timeout,
             progressive_results: if config.progress_needs_canceling {
                 Features::PROGRESSIVE_CALL_RESULTS.union(Features::CALL_CANCELING)
-            } else {
+            } else if config.progress_needs_feature {
                 Features::PROGRESSIVE_CALL_RESULTS
+            } else {
+                Features::NONE
             },
             force_reregister: config.force_reregister,
             roles,
@@ -103,6 +108,11 @@ impl Realm {
         }
     }
 
+    /// Whether there is a role of which a trust level is told.
+    pub(crate) fn has_trustlevels(&self) -> bool {
+        self.roles.iter().any(|role| role.trustlevel.is_some())
+    }
+
     /// What is told of the trust in sessions of a role.
     pub(crate) fn trustlevel(&self, role: Role) -> Option<u64> {
         match role {
@@ -116,7 +126,8 @@ impl Realm {
         let asked = match option {
             None => self.call_timeout,
             Some(0) => None,
-            Some(ms) => Some(Duration::from_millis(ms)),
+            // No longer than a number that every client can read: a callee may be told of it.
+            Some(ms) => Some(Duration::from_millis(ms.min(MAX_ID))),
         };
         match (asked, self.max_call_timeout) {
             (Some(asked), Some(max)) => Some(asked.min(max)),

@@ -40,6 +40,10 @@ pub(crate) struct Registration {
     pub(crate) queue: BTreeMap<u64, CallKey>,
     /// How many calls wait for any callee, or for a shard.
     pub(crate) waiting: usize,
+    /// Bytes kept of these.
+    pub(crate) waiting_bytes: usize,
+    /// How many callees are to be waited for until they read again.
+    pub(crate) awaited: usize,
 }
 
 /// One callee of a registration.
@@ -59,6 +63,8 @@ pub(crate) struct Callee {
     pub(crate) busy: u32,
     /// Calls that wait for this shard, by their tickets.
     pub(crate) queue: BTreeMap<u64, CallKey>,
+    /// Calls wait until it reads again: the registration is in its session's list.
+    pub(crate) awaited: bool,
 }
 
 impl Callee {
@@ -71,9 +77,11 @@ impl Callee {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fitness {
     Fit,
-    /// Its queue fills up: others are preferred.
+    /// It is not read from for now: others are preferred.
+    Unread,
+    /// What waits to be written to it is to become less first.
     Congested,
-    /// It has as many invocations as it may have.
+    /// It has as many invocations as it may have, or has not read for too long.
     Full,
     /// It has not announced what the call needs.
     Incapable,
@@ -102,7 +110,7 @@ pub(crate) struct Chosen {
 pub(crate) enum Choice {
     /// To this callee, which has been counted as busy with it.
     Callee(Chosen),
-    /// Into the line for any callee (`None`), or for the shard at this place.
+    /// Into the line for any callee (`None`), or for the shard at this place: it is busy, or does not keep up.
     Line(Option<u64>),
     /// Nowhere: every callee has as many invocations as it may have, or was tried.
     Nowhere,
@@ -124,12 +132,18 @@ impl Registration {
             busy: 0,
             queue: BTreeMap::new(),
             waiting: 0,
+            waiting_bytes: 0,
+            awaited: 0,
         }
     }
 
     pub(crate) fn add(&mut self, callee: Callee) {
         self.free += usize::from(callee.is_free());
         self.shards += usize::from(callee.shard.is_some());
+        if self.callees.is_empty() {
+            // Most have one only.
+            self.callees.reserve_exact(1);
+        }
         self.callees.push(callee);
     }
 
@@ -139,12 +153,19 @@ impl Registration {
         self.free -= usize::from(callee.is_free());
         self.shards -= usize::from(callee.shard.is_some());
         self.busy -= callee.busy as usize;
+        self.awaited -= usize::from(callee.awaited);
         Some(callee)
     }
 
     /// Whether any callee is a shard.
     pub(crate) const fn is_sharded(&self) -> bool {
         self.shards > 0
+    }
+
+    /// The callees behind a place.
+    pub(crate) fn callees_behind(&self, place: Option<u64>) -> impl Iterator<Item = &Callee> {
+        let from = place.map_or(0, |place| self.callees.partition_point(|callee| callee.place <= place));
+        self.callees.get(from..).unwrap_or_default().iter()
     }
 
     fn index_of(&self, place: u64) -> Option<usize> {
@@ -197,7 +218,7 @@ impl Registration {
         Choice::Callee(Chosen { place, peer, disclose_caller, forward_timeout })
     }
 
-    /// The first in the policy's order that is fit, else the first that can take the call at all.
+    /// The first in the policy's order that is fit, else the first that can take the call now.
     fn by_policy(
         &self,
         rng: &mut dyn CryptoRng,
@@ -212,7 +233,7 @@ impl Registration {
             InvocationPolicy::Random if count > 1 && self.free > 0 => ((rng.next_u64() % count as u64) as usize, 1),
             InvocationPolicy::Random => (0, 1),
         };
-        let (mut second_best, mut busy, mut capable) = (None, false, !tried.is_empty());
+        let (mut second_best, mut waits, mut capable) = (None, false, !tried.is_empty());
         for index in (0..count).map(|n| (start + n * step) % count) {
             let Some(callee) = self.callees.get(index).filter(|callee| !tried.contains(&callee.place)) else {
                 continue;
@@ -221,19 +242,20 @@ impl Registration {
             capable |= fitness != Fitness::Incapable;
             match fitness {
                 Fitness::Incapable => {}
-                _ if !callee.is_free() => busy = true,
+                _ if !callee.is_free() => waits = true,
                 Fitness::Fit => return Ok(index),
-                Fitness::Congested => second_best = second_best.or(Some(index)),
+                Fitness::Unread => second_best = second_best.or(Some(index)),
+                Fitness::Congested => waits = true,
                 Fitness::Full => {}
             }
-            if busy && self.free == 0 {
+            if waits && self.free == 0 {
                 // Nobody is free: no use in asking everybody.
                 break;
             }
         }
         match second_best {
             Some(index) => Ok(index),
-            None if busy => Err(Choice::Line(None)),
+            None if waits => Err(Choice::Line(None)),
             None if capable => Err(Choice::Nowhere),
             None => Err(Choice::Incapable),
         }
@@ -250,7 +272,8 @@ impl Registration {
         match fitness(shard.peer) {
             Fitness::Incapable => Err(Choice::Incapable),
             _ if !shard.is_free() => Err(Choice::Line(Some(shard.place))),
-            Fitness::Fit | Fitness::Congested => Ok(index),
+            Fitness::Congested => Err(Choice::Line(Some(shard.place))),
+            Fitness::Fit | Fitness::Unread => Ok(index),
             Fitness::Full => Err(Choice::Nowhere),
         }
     }
@@ -275,6 +298,7 @@ mod tests {
                 shard: (!nkey.is_empty()).then(|| hash(nkey)),
                 busy: 0,
                 queue: BTreeMap::new(),
+                awaited: false,
             });
         }
         registration

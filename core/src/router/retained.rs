@@ -5,8 +5,9 @@
 //! sharded subscription, and, where a publisher is left out of its own event, the one that came before it.
 //!
 //! Retained events are realm state: they stay when their publisher leaves, until a later event of their topic takes
-//! their place. Three limits bound them, each by dropping the oldest ones: events of a topic, events of a realm and
-//! their bytes. An event that is larger than all bytes together is not retained at all.
+//! their place. Limits bound them, each by dropping the oldest ones: events of a topic, and events and their bytes of a
+//! publisher, of a role and of a realm (see [`shares`](super::shares)). An event that is larger than all bytes together
+//! is not retained at all.
 //!
 //! Topics are kept in the order of their bytes. A prefix is then one range, and a wildcard pattern is answered by
 //! jumping from one possible match to the next: what lies under a component that does not match is never visited.
@@ -17,7 +18,8 @@ use super::config::Limits;
 use super::passthru::needed_by_subscriber;
 use super::peer::Peer;
 use super::publication::Publication;
-use super::realm::RealmKey;
+use super::realm::{RealmKey, Role};
+use super::shares::{Owner, Shares};
 use super::{PeerKey, Router};
 use crate::id::{PublicationId, SessionId, SubscriptionId};
 use crate::message::{Audience, Disclosed, Event, EventDetails, PassThru, Payload};
@@ -30,8 +32,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
     topics: BTreeMap<Uri, Topic>,
-    /// Topics by the event that they got last, the oldest first.
-    by_age: BTreeMap<u64, Uri>,
+    /// Whose events they are.
+    shares: Shares,
     /// Numbers the events in the order in which they were published.
     next: u64,
     events: usize,
@@ -59,6 +61,7 @@ pub(crate) struct RetainedEvent {
     /// The publisher, if it was left out.
     pub(crate) excluded: Option<SessionId>,
     pub(crate) audience: Option<Box<Audience>>,
+    owner: Owner,
     bytes: usize,
 }
 
@@ -69,6 +72,8 @@ pub(crate) struct Kept {
     pub(crate) refused: bool,
     /// So many others were dropped to make room.
     pub(crate) evicted: u64,
+    /// So many of these because their publisher, or its role, had more than its share.
+    pub(crate) over_share: u64,
 }
 
 /// What a look-up found: events with their topics, in the order of publication.
@@ -76,6 +81,8 @@ pub(crate) struct Found<'a> {
     pub(crate) events: Vec<(&'a Uri, &'a RetainedEvent)>,
     /// Whether the look-up ended before everything was looked at.
     pub(crate) truncated: bool,
+    /// At how many topics it looked.
+    pub(crate) looked: u64,
 }
 
 /// What a topic costs beside its texts and payloads, roughly.
@@ -84,7 +91,7 @@ const TOPIC_BYTES: usize = 160;
 const EVENT_BYTES: usize = 160;
 
 impl RetainedEvent {
-    fn new(number: u64, publication: &Publication) -> Self {
+    fn new(number: u64, publication: &Publication, owner: Owner) -> Self {
         let options = &publication.options;
         let mut payload = publication.payload.clone();
         payload.detach();
@@ -102,7 +109,13 @@ impl RetainedEvent {
             payload,
             excluded: publication.excluded.map(|(_, session)| session),
             audience: options.audience.clone(),
+            owner,
         }
+    }
+
+    /// What it takes of its publisher's share: what its topic takes is counted for each event.
+    fn charge(&self, topic: &Uri) -> usize {
+        self.bytes + TOPIC_BYTES + topic.as_str().len()
     }
 
     /// Whether nobody can receive `old` any more, except the publisher that this event leaves out.
@@ -124,45 +137,77 @@ impl Retained {
         topic_uri.detach();
         let number = self.next;
         self.next += 1;
-        let event = RetainedEvent::new(number, publication);
+        let (role, authid) = publication.owner.as_ref().map_or((Role::Trusted, ""), |(role, who)| (*role, &who.authid));
+        let owner = self.shares.owner(role, authid);
+        let event = RetainedEvent::new(number, publication, owner.clone());
         let mut topic = self.take(topic_uri.as_str());
         // The publisher does not receive this event: for it, the one before stays the most recent.
         let left = publication.excluded.and_then(|_| {
             let receivable = |old: &&RetainedEvent| old.excluded != event.excluded && admits_publisher(old);
             topic.events.iter().rev().find(receivable).map(|old| old.number)
         });
-        topic.events.retain(|old| !event.supersedes(old) || Some(old.number) == left);
+        let shares = &mut self.shares;
+        topic.events.retain(|old| {
+            let stays = !event.supersedes(old) || Some(old.number) == left;
+            if !stays {
+                shares.remove(&old.owner, old.number, old.charge(&topic_uri), limits);
+            }
+            stays
+        });
         let mut kept = Kept::default();
-        if event.bytes + TOPIC_BYTES + topic_uri.as_str().len() > limits.max_retained_bytes {
+        let most = limits.max_retained_bytes_per_publisher.min(limits.max_retained_bytes_per_role);
+        if event.charge(&topic_uri) > most.min(limits.max_retained_bytes) {
             kept.refused = true;
         } else {
+            shares.add(&owner, number, &topic_uri, event.charge(&topic_uri), limits);
             topic.events.push(event);
         }
         let surplus = topic.events.len().saturating_sub(limits.max_retained_per_topic);
-        kept.evicted += topic.events.drain(..surplus).count() as u64;
-        self.put(topic_uri, topic);
-        while self.events > limits.max_retained_events || self.bytes > limits.max_retained_bytes {
-            let Some((_, oldest)) = self.by_age.first_key_value() else { break };
-            let oldest = oldest.clone();
-            kept.evicted += self.take(oldest.as_str()).events.len() as u64;
+        for old in topic.events.drain(..surplus) {
+            shares.remove(&old.owner, old.number, old.charge(&topic_uri), limits);
+            kept.evicted += 1;
         }
+        self.put(topic_uri, topic);
+        self.make_room(&owner, limits, &mut kept);
         kept
+    }
+
+    /// Drops events until a publisher, its role and the realm have no more than they may.
+    fn make_room(&mut self, owner: &Owner, limits: &Limits, kept: &mut Kept) {
+        while let Some((topic, number)) = self.shares.surplus(owner, limits) {
+            self.drop_event(topic, number, limits);
+            kept.evicted += 1;
+            kept.over_share += 1;
+        }
+        while (self.events > limits.max_retained_events || self.bytes > limits.max_retained_bytes)
+            && let Some((topic, number)) = self.shares.oldest_of_largest(limits)
+        {
+            self.drop_event(topic, number, limits);
+            kept.evicted += 1;
+        }
+    }
+
+    fn drop_event(&mut self, uri: Uri, number: u64, limits: &Limits) {
+        let mut topic = self.take(uri.as_str());
+        if let Some(index) = topic.events.iter().position(|event| event.number == number) {
+            let event = topic.events.remove(index);
+            self.shares.remove(&event.owner, number, event.charge(&uri), limits);
+        }
+        self.put(uri, topic);
     }
 
     /// Takes a topic out of all tables; a new one if there is none.
     fn take(&mut self, uri: &str) -> Topic {
         let Some(topic) = self.topics.remove(uri) else { return Topic::default() };
-        if let Some(last) = topic.events.last() {
-            self.by_age.remove(&last.number);
-        }
         self.events -= topic.events.len();
         self.bytes -= topic.bytes;
         topic
     }
 
     fn put(&mut self, uri: Uri, mut topic: Topic) {
-        let Some(last) = topic.events.last() else { return };
-        self.by_age.insert(last.number, uri.clone());
+        if topic.events.is_empty() {
+            return;
+        }
         topic.bytes = TOPIC_BYTES + uri.as_str().len() + topic.events.iter().map(|event| event.bytes).sum::<usize>();
         self.events += topic.events.len();
         self.bytes += topic.bytes;
@@ -182,6 +227,7 @@ impl Retained {
         let mut search = Search {
             topics: &self.topics,
             steps: limits.max_retained_search,
+            looked: 0,
             room: limits.max_retained_replies,
             bytes: limits.max_retained_reply_bytes,
             truncated: false,
@@ -196,9 +242,9 @@ impl Retained {
                 search.wildcard(&mut String::new(), &components);
             }
         }
-        let Search { mut events, truncated, .. } = search;
+        let Search { mut events, truncated, looked, .. } = search;
         events.sort_unstable_by_key(|(_, event)| event.number);
-        Found { events, truncated }
+        Found { events, truncated, looked }
     }
 
     pub(crate) const fn events(&self) -> usize {
@@ -216,15 +262,14 @@ impl Retained {
         for (uri, topic) in &self.topics {
             assert!(topic.events.is_sorted_by_key(|event| event.number), "order of retained events");
             assert!(topic.events.len() <= limits.max_retained_per_topic, "retained events of a topic");
-            let last = topic.events.last().map(|event| event.number);
-            let aged = last.and_then(|last| self.by_age.get(&last));
-            assert_eq!(aged, Some(uri), "age of a retained topic");
             let texts = topic.events.iter().map(|event| event.bytes).sum::<usize>();
             assert_eq!(topic.bytes, TOPIC_BYTES + uri.as_str().len() + texts, "bytes of a retained topic");
             events += topic.events.len();
             bytes += topic.bytes;
         }
-        assert_eq!(self.by_age.len(), self.topics.len(), "retained topics by age");
+        let all = self.topics.iter().flat_map(|(uri, topic)| topic.events.iter().map(move |event| (uri, event)));
+        let owned = all.map(|(uri, event)| (event.number, &event.owner, event.charge(uri)));
+        self.shares.check_invariants(owned, limits);
         assert_eq!((self.events, self.bytes), (events, bytes), "count and bytes of retained events");
         assert!(events <= limits.max_retained_events && bytes <= limits.max_retained_bytes, "too much is retained");
     }
@@ -235,6 +280,7 @@ struct Search<'a, F> {
     topics: &'a BTreeMap<Uri, Topic>,
     /// So many more topics may be looked at.
     steps: usize,
+    looked: u64,
     /// So many more events may be found.
     room: usize,
     /// So many more bytes of them.
@@ -322,6 +368,7 @@ impl<'a, F: Fn(&RetainedEvent) -> bool> Search<'a, F> {
     }
 
     fn step(&mut self) -> bool {
+        self.looked += 1;
         match self.steps.checked_sub(1) {
             None => self.truncated = true,
             Some(steps) => {
@@ -346,6 +393,7 @@ impl Router {
         let retained = &mut self.realms.get_mut(realm).broker.retained;
         let kept = retained.insert(publication, &self.config.limits, admits_publisher);
         self.stats.retained_evicted += kept.evicted;
+        self.stats.retained_over_share += kept.over_share;
         self.stats.retained_refused += u64::from(kept.refused);
     }
 
@@ -360,10 +408,11 @@ impl Router {
             event.excluded != Some(session.id)
                 && event.audience.as_ref().is_none_or(|audience| admits(audience, session))
                 && subscribers.reaches(place, event.rkey.as_deref())
-                && session.subscriber_has(needed_by_subscriber(&event.payload))
+                && session.subscriber_has(needed_by_subscriber(event.pass_thru.as_deref(), &event.payload))
         };
         let found = retained.find(uri.as_str(), *matching, &self.config.limits, admitted);
         self.stats.retained_truncated += u64::from(found.truncated);
+        let looked = found.looked;
         self.stats.events += found.events.len() as u64;
         let events: Vec<Event> = found
             .events
@@ -381,6 +430,7 @@ impl Router {
                 payload: event.payload.clone(),
             })
             .collect();
+        self.work.add(looked);
         for event in events {
             self.send(key, event);
         }
@@ -406,6 +456,7 @@ mod tests {
             publisher: None,
             trustlevel: None,
             excluded: excluded.map(session),
+            owner: None,
             time: None,
         }
     }

@@ -1,19 +1,20 @@
 //! An open session: who it is, what it owns, and how it ends.
 
 use super::authorize::{ActionKey, CachedVerdict, Waiting};
-use super::call::CallKey;
+use super::call::{CallKey, HeldBack};
 use super::output::{CloseReason, Identity, Output, Recipients, Violation};
 use super::peer::{Handshake, State};
 use super::permission::Decision;
 use super::realm::{RealmKey, Role};
-use super::testament::Testaments;
-use super::{PeerKey, RequestIdCheck, Router};
+use super::testament::{Scope, Testaments};
+use super::{PeerKey, RequestIdCheck, Router, work};
 use crate::hash::{HashMap, Seed};
 use crate::id::{RegistrationId, RequestId, SessionId, SubscriptionId};
-use crate::message::{Abort, ClientRoles, Disclosed, Features, Goodbye, Message};
+use crate::message::{Abort, ClientRoles, Disclosed, Features, Goodbye, Message, PassThru, RawDict};
 use crate::time::Instant;
 use crate::uri::{Uri, close, error};
 use crate::value::{Dict, Value};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What the router knows of a session. Everything the session owns elsewhere is listed here, so that its end costs what
@@ -31,20 +32,29 @@ pub(crate) struct Session {
     pub(crate) trustlevel: Option<u64>,
     /// The request id that follows in the client's sequence: the one after the highest so far.
     pub(crate) next_request: RequestId,
+    /// Calls that the client has said to go on with, whether or not they have ended: what follows of them is no call of
+    /// its own. Bounded; see [`Session::begins_stream`].
+    pub(crate) streams: BTreeSet<RequestId>,
     /// The request id of the next INVOCATION to this session.
     pub(crate) next_invocation: RequestId,
     /// Subscriptions held, with the session's place among the subscribers.
-    pub(crate) subscriptions: HashMap<SubscriptionId, u64>,
+    pub(crate) subscriptions: BTreeMap<SubscriptionId, u64>,
     /// Registrations held, with the session's place among the callees.
-    pub(crate) registrations: HashMap<RegistrationId, u64>,
+    pub(crate) registrations: BTreeMap<RegistrationId, u64>,
     /// Calls made that have no final answer.
     pub(crate) calls: HashMap<RequestId, CallKey>,
     /// How many of these go on faster than their callees keep up.
     pub(crate) stalled_calls: usize,
+    /// Those of these that wait for callees that do not keep up.
+    pub(crate) calls_held_back: HeldBack,
     /// Bytes kept of these calls.
     pub(crate) kept_call_bytes: usize,
     /// Invocations received that have no final answer.
     pub(crate) invocations: HashMap<RequestId, CallKey>,
+    /// It was asked for progressive results, which it did not announce.
+    pub(crate) asked_unannounced: bool,
+    /// Registrations with calls that wait until this callee reads again.
+    pub(crate) awaited: Vec<RegistrationId>,
     /// Events to be published when the session is over.
     pub(crate) testaments: Option<Box<Testaments>>,
     /// A request that waits for an authorizer.
@@ -76,16 +86,29 @@ impl Session {
             disclosed: Arc::new(disclosed),
             trustlevel,
             next_request: RequestId::FIRST,
+            streams: BTreeSet::new(),
             next_invocation: RequestId::FIRST,
-            subscriptions: seed.map(),
-            registrations: seed.map(),
+            subscriptions: BTreeMap::new(),
+            registrations: BTreeMap::new(),
             calls: seed.map(),
             stalled_calls: 0,
+            calls_held_back: HeldBack::default(),
             kept_call_bytes: 0,
             invocations: seed.map(),
+            asked_unannounced: false,
+            awaited: Vec::new(),
             testaments: None,
             waiting: None,
             verdicts: seed.map(),
+        }
+    }
+
+    /// A call of which more is to follow. Of those that have ended without their last part so many are remembered; the
+    /// oldest are forgotten.
+    pub(crate) fn begins_stream(&mut self, request: RequestId, most: usize) {
+        self.streams.insert(request);
+        if self.streams.len() > most {
+            self.streams.pop_first();
         }
     }
 
@@ -105,6 +128,38 @@ impl Session {
     }
 }
 
+/// What is looked at first of a message from an open session.
+pub(crate) struct Sent<'m> {
+    /// Its request id, if it is a request.
+    pub(crate) request: Option<RequestId>,
+    /// What it says of its payload.
+    pub(crate) pass_thru: Option<&'m PassThru>,
+    /// The role in which the client sends it, and what the client announced for that.
+    pub(crate) role: &'static str,
+    pub(crate) announced: Option<Features>,
+}
+
+impl<'m> Sent<'m> {
+    #[inline]
+    pub(crate) fn new(message: &'m Message, roles: &ClientRoles) -> Self {
+        let &ClientRoles { publisher, subscriber, caller, callee } = roles;
+        let (request, pass_thru, role, announced) = match message {
+            Message::Publish(publish) => {
+                (Some(publish.request), publish.options.pass_thru.as_deref(), "publisher", publisher)
+            }
+            Message::Subscribe(subscribe) => (Some(subscribe.request), None, "subscriber", subscriber),
+            Message::Unsubscribe(unsubscribe) => (Some(unsubscribe.request), None, "subscriber", subscriber),
+            Message::Call(call) => (Some(call.request), call.options.pass_thru.as_deref(), "caller", caller),
+            Message::Register(register) => (Some(register.request), None, "callee", callee),
+            Message::Unregister(unregister) => (Some(unregister.request), None, "callee", callee),
+            Message::Yield(answer) => (None, answer.options.pass_thru.as_deref(), "callee", callee),
+            Message::Error(answer) => (None, answer.pass_thru.as_deref(), "callee", callee),
+            _ => (None, None, "", None),
+        };
+        Self { request, pass_thru, role, announced }
+    }
+}
+
 /// Keys of a hash map in ascending order: the order of a hash map must never become visible.
 pub(crate) fn sorted_keys<K: Copy + Ord + core::hash::Hash + Eq, V>(map: &HashMap<K, V>) -> Vec<K> {
     let mut keys: Vec<K> = map.keys().copied().collect();
@@ -114,6 +169,7 @@ pub(crate) fn sorted_keys<K: Copy + Ord + core::hash::Hash + Eq, V>(map: &HashMa
 
 impl Router {
     /// Checks a request id against the session's sequence and advances it. False: the peer has been sent away.
+    #[inline]
     pub(crate) fn accept_request(&mut self, now: Instant, key: PeerKey, request: RequestId) -> bool {
         let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return false };
         let expected = session.next_request;
@@ -158,20 +214,25 @@ impl Router {
         // Autobahn expects its own reason back; who logs out is told that it was understood.
         let echoed = [close::NORMAL, close::LOGOUT].into_iter().find(|reason| *reason == goodbye.reason);
         let reason = echoed.unwrap_or(close::GOODBYE_AND_OUT);
-        self.send(key, Goodbye { details: Dict::new(), reason });
+        self.send(key, Goodbye { details: RawDict::new(), reason });
         self.await_hello(now, key);
     }
 
     /// Ends a session at the router's wish: it can do nothing more, and its transport is closed when it has answered
-    /// the GOODBYE, or has failed to in time. `silently`: others are not told that the session has left.
+    /// the GOODBYE, or has failed to in time. `silently`: others are not told that the session has left, and
+    /// it leaves no testaments.
     pub(crate) fn dismiss(&mut self, now: Instant, key: PeerKey, reason: Uri, message: Option<&str>, silently: bool) {
         let wanted_input = self.wants_input(key);
         if silently {
+            // "Closing all sessions in the realm will not generate session meta events or testament events."
+            self.flush_testaments(key, Scope::Detached);
+            self.flush_testaments(key, Scope::Destroyed);
             self.end_session_silently(now, key);
         } else {
             self.end_session(now, key);
         }
-        let details = message.map(|message| ("message".to_owned(), Value::from(message))).into_iter().collect();
+        let details =
+            message.map(|message| ("message".to_owned(), Value::from(message))).into_iter().collect::<Dict>().into();
         self.send(key, Goodbye { details, reason });
         if let Some(peer) = self.peers.get_mut(key) {
             peer.state = State::AwaitGoodbye;
@@ -192,8 +253,10 @@ impl Router {
     }
 
     pub(crate) fn send_abort(&mut self, key: PeerKey, reason: Uri, message: &str) {
+        // JSON has no text that begins with U+0000.
+        let message = message.trim_start_matches('\0');
         let details = Dict::from([("message".to_owned(), Value::from(message))]);
-        self.send(key, Abort { details, reason, payload: Default::default() });
+        self.send(key, Abort { details: details.into(), reason, payload: Default::default() });
     }
 
     /// Takes back everything an open session owns; does nothing to a peer without one. Others learn of it: callers
@@ -224,6 +287,7 @@ impl Router {
 
     /// Queues a message to one peer.
     pub(crate) fn send(&mut self, to: PeerKey, message: impl Into<Message>) {
+        self.work.add(work::MESSAGE);
         self.outputs.push_back(Output::Send { to: Recipients::One(to), message: message.into() });
     }
 }

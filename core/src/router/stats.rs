@@ -36,8 +36,10 @@ pub struct RouterStats {
 
     /// Sessions that joined.
     pub joined: u64,
-    /// Handshakes refused with ABORT.
+    /// Handshakes refused, with ABORT or by cutting the peer off.
     pub refused: u64,
+    /// Handshakes refused that may succeed later; they are among the refused.
+    pub refused_for_now: u64,
     /// Logins that failed: a wrong secret, or a user that is not let in.
     pub logins_failed: u64,
     /// Logins refused untried, after too many that failed.
@@ -59,10 +61,23 @@ pub struct RouterStats {
     pub publications: u64,
     /// Events sent, counted once for each receiver.
     pub events: u64,
+    /// Of these, events left out because too much waited to be written to the receiver.
+    pub events_dropped: u64,
     /// Calls accepted.
     pub calls: u64,
+    /// Callees that were asked for progressive results without having announced `progressive_call_results`
+    /// ([`RealmConfig::progress_needs_feature`](super::RealmConfig::progress_needs_feature)); each is counted once.
+    pub progress_unannounced: u64,
     /// Calls that had to wait for a callee.
     pub calls_queued: u64,
+    /// Of these, calls that waited for a callee that did not read as fast as it was called.
+    pub calls_held_back: u64,
+    /// Invocations, interrupts and progressive results left out because too much waited to be written to the receiver;
+    /// their calls have failed.
+    pub call_messages_dropped: u64,
+    /// Times that calls no longer waited for a callee to read, after
+    /// [`Limits::stall_timeout`](super::Limits::stall_timeout).
+    pub callees_overdue: u64,
     /// Times that a call was given to another callee, the first being unavailable.
     pub calls_rerouted: u64,
     /// Calls that ended because they, or a callee that was interrupted, took longer than they may.
@@ -77,14 +92,20 @@ pub struct RouterStats {
     pub registrations_revoked: u64,
     /// YIELD and ERROR that came after their call had been answered otherwise.
     pub late_answers: u64,
+    /// ERRORs of callees whose URI was none, so that their callers were told of that instead.
+    pub invalid_error_uris: u64,
     /// Messages that a receiver could not be given: not expressible in its serializer, or too large for it.
     pub undeliverable: u64,
+    /// Requests refused because the session did not announce the role that makes them.
+    pub role_not_announced: u64,
     /// Requests refused by the role's permissions.
     pub denied: u64,
     /// Testaments published.
     pub testaments_published: u64,
     /// Retained events dropped to make room for others.
     pub retained_evicted: u64,
+    /// Retained events dropped because their publisher, or its role, had more than its share.
+    pub retained_over_share: u64,
     /// Events not retained because they are larger than everything that may be.
     pub retained_refused: u64,
     /// SUBSCRIBEs whose look-up of retained events ended at a limit, so that some may not have been sent.
@@ -100,6 +121,15 @@ pub struct RouterStats {
     pub held_full: u64,
     /// Cached verdicts dropped by [`Limits::max_cached_verdicts`](super::Limits::max_cached_verdicts).
     pub verdicts_dropped: u64,
+    /// Requests that took more than [`Limits::work_slice`](super::Limits::work_slice), and were gone on with later.
+    pub jobs_put_off: u64,
+    /// Lists of the meta API that ended at [`Limits::max_list_reply`](super::Limits::max_list_reply).
+    pub lists_truncated: u64,
     /// Answers to questions that were no longer asked.
     pub stale_decisions: u64,
+    /// Questions that were not answered: their peers left, their time was up, or their requests were canceled.
+    pub withdrawn_decisions: u64,
+    /// HELLOs refused by [`Limits::max_authid_length`](super::Limits::max_authid_length) or
+    /// [`Limits::max_authmethods`](super::Limits::max_authmethods).
+    pub hellos_too_long: u64,
 }

@@ -13,8 +13,18 @@ use super::PeerKey;
 use super::audience::Filter;
 use super::rendezvous::{hash, score};
 use crate::id::SubscriptionId;
+use core::ops::Bound::{Excluded, Unbounded};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A place among the subscribers, in the order in which they are walked over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// On its own.
+    Single(u64),
+    /// In a node.
+    Sharded(u64),
+}
 
 /// Who holds a subscription. Places number the subscribers in the order in which they came.
 #[derive(Debug, Default)]
@@ -92,6 +102,30 @@ impl Subscribers {
     pub(crate) fn iter(&self) -> impl Iterator<Item = PeerKey> {
         let nodes = self.shards.iter().flat_map(|shards| shards.nodes.values());
         self.single.values().chain(nodes.flat_map(|node| node.members.values())).copied()
+    }
+
+    /// Where a subscriber is.
+    pub(crate) fn locate(&self, place: u64) -> Place {
+        if self.single.contains_key(&place) { Place::Single(place) } else { Place::Sharded(place) }
+    }
+
+    /// Every subscriber behind a place: those on their own, then those in nodes, each in the order in which they came.
+    pub(crate) fn behind(&self, place: Option<Place>) -> impl Iterator<Item = (Place, PeerKey)> {
+        let (single, sharded) = match place {
+            None => (Unbounded, Unbounded),
+            Some(Place::Single(place)) => (Excluded(place), Unbounded),
+            Some(Place::Sharded(place)) => (Excluded(u64::MAX), Excluded(place)),
+        };
+        let single = self.single.range((single, Unbounded)).map(|(place, peer)| (Place::Single(*place), *peer));
+        let shards = self.shards.as_deref().into_iter();
+        let sharded = shards.flat_map(move |shards| {
+            let places = shards.places.range((sharded, Unbounded));
+            places.filter_map(|(place, node)| {
+                let peer = shards.nodes.get(node)?.members.get(place)?;
+                Some((Place::Sharded(*place), *peer))
+            })
+        });
+        single.chain(sharded)
     }
 
     /// The receivers of an event.

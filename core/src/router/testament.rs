@@ -6,12 +6,12 @@
 //! two scopes differ in order, and in what a flush removes.
 //!
 //! Testaments are published when everything else that the end of the session caused is on its way, one after the other
-//! as outputs are taken. What many sessions leave that end at once thus reaches those who stay, and never fills the
-//! queue of outputs. When the router shuts down, everybody leaves, and nothing is published.
+//! as outputs are taken, as many as fit into a slice of work. What many sessions leave that end at once thus reaches
+//! those who stay, and never fills the queue of outputs. When the router shuts down, everybody leaves, and nothing is published.
 
-use super::output::Output;
+use super::output::{Identity, Output};
 use super::publication::Publication;
-use super::realm::RealmKey;
+use super::realm::{RealmKey, Role};
 use super::session::Session;
 use super::{PeerKey, Router};
 use crate::message::{Audience, Disclosed, PassThru, Payload, PublishOptions};
@@ -50,6 +50,7 @@ pub(crate) struct Due {
     realm: RealmKey,
     time: UnixTime,
     trustlevel: Option<u64>,
+    owner: (Role, Arc<Identity>),
     testament: Testament,
 }
 
@@ -130,26 +131,46 @@ impl Router {
             return;
         }
         let (time, realm, trustlevel) = (self.wall_clock(now), session.realm, session.trustlevel);
+        let owner = (session.role, session.identity.clone());
         let Testaments { detached, destroyed, .. } = *testaments;
         let due = detached.into_iter().chain(destroyed);
-        self.testaments_due.extend(due.map(|testament| Due { realm, time, trustlevel, testament }));
+        self.testaments_due.extend(due.map(|testament| Due {
+            realm,
+            time,
+            trustlevel,
+            owner: owner.clone(),
+            testament,
+        }));
     }
 
-    /// The next output; when there is none, that of the next testament that is due.
-    pub(crate) fn next_output(&mut self) -> Option<Output> {
+    /// When there are no other outputs: puts out that of the next call in line or testament that is due, else that a
+    /// caller is read from again.
+    pub(crate) fn put_out_due(&mut self) {
         while self.outputs.is_empty() {
-            let Due { realm, time, trustlevel, testament } = self.testaments_due.pop_front()?;
-            let Testament { topic, payload, options, publisher } = testament;
-            let id = self.draw_publication_id();
-            self.stats.publications += 1;
-            self.stats.testaments_published += 1;
-            let time = Some(time);
-            let excluded = None;
-            self.disseminate(
-                realm,
-                &Publication { id, topic, payload, options, publisher, trustlevel, excluded, time },
-            );
+            if self.serve_due_line() {
+                continue;
+            }
+            let due = if self.work.is_spent() { None } else { self.testaments_due.pop_front() };
+            if let Some(due) = due {
+                self.publish_testament(due);
+            } else if let Some(caller) = self.next_unstalled() {
+                self.outputs.push_back(Output::InputReady(caller));
+            } else {
+                return;
+            }
         }
-        self.outputs.pop_front()
+    }
+
+    fn publish_testament(&mut self, due: Due) {
+        let Due { realm, time, trustlevel, owner, testament } = due;
+        let Testament { topic, payload, options, publisher } = testament;
+        let id = self.draw_publication_id();
+        self.stats.publications += 1;
+        self.stats.testaments_published += 1;
+        let (time, excluded, owner) = (Some(time), None, options.retain.then_some(owner));
+        self.disseminate(
+            realm,
+            &Publication { id, topic, payload, options, publisher, trustlevel, excluded, owner, time },
+        );
     }
 }

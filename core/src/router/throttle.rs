@@ -1,8 +1,15 @@
-//! How often logins may fail: by the address they come from, and by the name they are for.
+//! How often logins may fail: by the address they come from, by the name they are for, and by both.
 //!
-//! After some free failures each further one makes the next login wait, twice as long each time. Who does not exist is
-//! counted like anybody else. A name and an address that have gone together before are not kept waiting by the failures
-//! of others: nobody can be locked out by somebody else's guesses, unless they come from the same address.
+//! Three budgets, each with some failures that are free:
+//! * One address for one name: each further failure makes the next login wait, twice as long each time.
+//! * One address for all names: a further one in each [`Limits::login_backoff`].
+//! * One name from all addresses: a further one in each `login_backoff` from addresses that have failed for it before,
+//!   and as many from those that have not, lest these wait behind the guesses of others.
+//!
+//! Who does not exist is counted like anybody else. A name and an address that have gone together before have a budget of
+//! their own, and are not kept waiting by the failures of others. So nobody is locked out by somebody else's guesses for
+//! longer than a moment, unless these come from more new addresses than one in each `login_backoff`; and there are never
+//! more guesses for a name than two in each.
 
 use super::config::Limits;
 use crate::time::Instant;
@@ -32,6 +39,9 @@ impl From<IpAddr> for Origin {
 /// How long a name and an address that have gone together are remembered.
 const FAMILIAR: Duration = Duration::from_secs(24 * 3_600);
 
+/// Free failures and further ones that a budget by time remembers: so whoever is not to blame waits a moment at most.
+const MOST_DEBT: u32 = 2;
+
 type Key = [u8; 16];
 
 /// A login: from where, and for whom.
@@ -39,7 +49,7 @@ type Key = [u8; 16];
 pub(super) struct Attempt {
     origin: Option<Key>,
     name: Option<Key>,
-    /// Both.
+    /// Both; peers of this machine count as one address.
     pair: Option<Key>,
 }
 
@@ -47,7 +57,7 @@ impl Attempt {
     pub(super) fn new(origin: Option<Origin>, authid: Option<&str>) -> Self {
         let origin = origin.map(|Origin(octets)| octets);
         let name = authid.map(|authid| digest(&[authid.as_bytes()]));
-        let pair = origin.zip(name).map(|(origin, name)| digest(&[&origin, &name]));
+        let pair = name.map(|name| digest(&[&origin.unwrap_or_default(), &name]));
         Self { origin, name, pair }
     }
 }
@@ -61,8 +71,14 @@ fn digest(parts: &[&[u8]]) -> Key {
 /// The failures that are remembered.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
+    /// Addresses, whatever the name.
     origins: Table,
-    names: Table,
+    /// Names, from addresses that had not failed for them before...
+    names_first: Table,
+    /// ...and from those that had.
+    names_again: Table,
+    /// Pairs that have not gone together.
+    pairs: Table,
     /// Pairs that have gone together, and their failures since.
     familiar: Table,
 }
@@ -73,33 +89,39 @@ impl Throttle {
         let waits = |table: &mut Table, key: Option<Key>| {
             key.and_then(|key| table.get(now, key)).is_some_and(|entry| entry.until > now)
         };
-        match attempt.pair.and_then(|pair| self.familiar.get(now, pair)) {
-            Some(_) => false,
-            None => waits(&mut self.origins, attempt.origin) || waits(&mut self.names, attempt.name),
+        if attempt.pair.and_then(|pair| self.familiar.get(now, pair)).is_some() {
+            return false;
         }
+        let has_failed = attempt.pair.and_then(|pair| self.pairs.get(now, pair)).is_some();
+        let names = if has_failed { &mut self.names_again } else { &mut self.names_first };
+        waits(names, attempt.name) || waits(&mut self.pairs, attempt.pair) || waits(&mut self.origins, attempt.origin)
     }
 
     /// A login has failed.
     pub(super) fn failed(&mut self, now: Instant, attempt: Attempt, limits: &Limits) {
-        let free = [limits.max_failed_logins_per_address, limits.max_failed_logins_per_authid];
-        let tables = [(&mut self.origins, attempt.origin), (&mut self.names, attempt.name)];
-        for ((table, key), free) in tables.into_iter().zip(free) {
-            let Some(key) = key else { continue };
-            let failures = table.get(now, key).map_or(0, |entry| entry.failures).saturating_add(1);
-            let until = now.after(wait(failures, free, limits));
-            let expires = until.after(limits.failed_login_memory);
-            table.set(key, Entry { failures, until, expires }, limits.max_tracked_logins);
+        let capacity = limits.max_tracked_logins;
+        if let Some(origin) = attempt.origin {
+            self.origins.charge(now, origin, limits.max_failed_logins_per_address, limits);
         }
-        let Some(pair) = attempt.pair else { return };
+        let (Some(name), Some(pair)) = (attempt.name, attempt.pair) else { return };
+        let free = limits.max_failed_logins_per_pair;
         if let Some(Entry { failures, expires, until }) = self.familiar.get(now, pair) {
-            // Too many: a stranger again.
-            if failures + 1 >= limits.max_failed_logins_per_authid {
-                self.familiar.remove(pair);
-            } else {
-                let entry = Entry { failures: failures + 1, until, expires };
-                self.familiar.set(pair, entry, limits.max_tracked_logins);
+            let failures = failures.saturating_add(1);
+            if failures < free {
+                return self.familiar.set(pair, Entry { failures, until, expires }, capacity);
             }
+            // Too many: a stranger again, who has used up what is free.
+            self.familiar.remove(pair);
+            let expires = now.after(limits.failed_login_memory);
+            return self.pairs.set(pair, Entry { failures, until: now, expires }, capacity);
         }
+        let before = self.pairs.get(now, pair);
+        let names = if before.is_some() { &mut self.names_again } else { &mut self.names_first };
+        names.charge(now, name, limits.max_failed_logins_per_authid, limits);
+        let failures = before.map_or(0, |entry| entry.failures).saturating_add(1);
+        let until = now.after(wait(failures, free, limits));
+        let expires = until.after(limits.failed_login_memory);
+        self.pairs.set(pair, Entry { failures, until, expires }, capacity);
     }
 
     /// A login was proved right.
@@ -107,12 +129,14 @@ impl Throttle {
         if let Some(pair) = attempt.pair {
             let entry = Entry { failures: 0, until: now, expires: now.after(FAMILIAR) };
             self.familiar.set(pair, entry, limits.max_tracked_logins);
+            self.pairs.remove(pair);
         }
     }
 
-    /// Addresses and names with failures, and pairs that have gone together.
+    /// Addresses and names with failures, and pairs that have failed or gone together.
     pub(super) fn len(&self) -> usize {
-        self.origins.entries.len() + self.names.entries.len() + self.familiar.entries.len()
+        let tables = [&self.origins, &self.names_first, &self.names_again, &self.pairs, &self.familiar];
+        tables.iter().map(|table| table.entries.len()).sum()
     }
 }
 
@@ -129,6 +153,7 @@ fn wait(failures: u32, free: u32, limits: &Limits) -> Duration {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    /// How many there were; not counted where time alone tells.
     failures: u32,
     /// Logins have to wait until then.
     until: Instant,
@@ -152,6 +177,16 @@ impl Table {
             return None;
         }
         Some(entry)
+    }
+
+    /// One more failure of those that are forgotten one by one, each after `login_backoff`.
+    fn charge(&mut self, now: Instant, key: Key, free: u32, limits: &Limits) {
+        let each = limits.login_backoff;
+        let free_time = each.saturating_mul(free);
+        let owed = self.get(now, key).map_or(Duration::ZERO, |entry| entry.expires.since(now));
+        let owed = owed.saturating_add(each).min(free_time.saturating_add(each.saturating_mul(MOST_DEBT)));
+        let until = now.after(owed.saturating_sub(free_time));
+        self.set(key, Entry { failures: 0, until, expires: now.after(owed) }, limits.max_tracked_logins);
     }
 
     fn set(&mut self, key: Key, entry: Entry, capacity: usize) {
@@ -178,7 +213,8 @@ mod tests {
     fn limits() -> Limits {
         Limits {
             max_failed_logins_per_address: 5,
-            max_failed_logins_per_authid: 3,
+            max_failed_logins_per_pair: 3,
+            max_failed_logins_per_authid: 30,
             login_backoff: Duration::from_secs(1),
             max_login_backoff: Duration::from_secs(8),
             failed_login_memory: Duration::from_secs(60),
@@ -215,18 +251,53 @@ mod tests {
     }
 
     #[test]
-    fn a_name_waits_wherever_it_comes_from_and_an_address_whoever_it_is() {
+    fn an_address_waits_whoever_it_is_but_only_a_moment() {
         let mut throttle = Throttle::default();
-        fail(&mut throttle, at(0), &[from(1, "joe"), from(2, "joe"), from(3, "joe"), from(4, "joe")]);
-        assert!(throttle.must_wait(at(0), from(5, "joe")));
-        assert!(!throttle.must_wait(at(0), from(1, "jim")));
         fail(&mut throttle, at(0), &["a", "b", "c", "d", "e", "f"].map(|authid| from(6, authid)));
-        assert!(throttle.must_wait(at(0), from(6, "g")));
-        assert!(!throttle.must_wait(at(0), from(7, "g")));
-        // Without a name, or without an address: what is known counts.
+        assert!(throttle.must_wait(at(0), from(6, "g")) && !throttle.must_wait(at(0), from(7, "g")));
+        // Without a name what is known counts.
         let nameless = Attempt::new(Some(IpAddr::from([192, 0, 2, 6]).into()), None);
-        let local = Attempt::new(None, Some("joe"));
-        assert!(throttle.must_wait(at(0), nameless) && throttle.must_wait(at(0), local));
+        assert!(throttle.must_wait(at(999), nameless) && !throttle.must_wait(at(1_000), nameless));
+        // However many were under way at the same time, those who come later do not pay for all of them.
+        for n in 0..1_000 {
+            fail(&mut throttle, at(1_000), &[from(6, &format!("user {n}"))]);
+        }
+        assert!(throttle.must_wait(at(2_999), from(6, "g")) && !throttle.must_wait(at(3_000), from(6, "g")));
+    }
+
+    #[test]
+    fn a_name_does_not_wait_for_what_one_address_does() {
+        let mut throttle = Throttle::default();
+        for second in 0..120 {
+            for _ in 0..10 {
+                if !throttle.must_wait(at(second * 1_000), from(1, "joe")) {
+                    fail(&mut throttle, at(second * 1_000), &[from(1, "joe")]);
+                }
+            }
+            assert!(!throttle.must_wait(at(second * 1_000), from(2, "joe")), "{second}");
+            assert!(!throttle.must_wait(at(second * 1_000), Attempt::new(None, Some("joe"))), "{second}");
+        }
+        assert!(throttle.must_wait(at(119_000), from(1, "joe")));
+    }
+
+    #[test]
+    fn guesses_for_a_name_from_all_addresses_are_bounded() {
+        let mut throttle = Throttle::default();
+        let attempt = |n: u32, authid| Attempt::new(Some(IpAddr::from(n.to_be_bytes()).into()), Some(authid));
+        throttle.succeeded(at(0), from(1, "joe"), &limits());
+        let mut tried = [0, 0];
+        for n in 0..20_000 {
+            // Half of them were there before.
+            let (now, again) = (at(u64::from(n)), n % 2);
+            let attempt = attempt(if again == 1 { n / 2 % 40 } else { 1_000 + n }, "joe");
+            if !throttle.must_wait(now, attempt) {
+                throttle.failed(now, attempt, &limits());
+                tried[again as usize] += 1;
+            }
+        }
+        assert!(tried.iter().sum::<u32>() <= 2 * (30 + 20 + 2) && tried[0] > 30, "in 20 s: {tried:?}");
+        assert!(!throttle.must_wait(at(20_000), from(1, "joe")), "who was there before is not affected");
+        assert!(!throttle.must_wait(at(20_000), attempt(7, "ann")), "nor is anybody else");
     }
 
     #[test]
@@ -234,9 +305,9 @@ mod tests {
         let mut throttle = Throttle::default();
         throttle.succeeded(at(0), from(1, "joe"), &limits());
         fail(&mut throttle, at(0), &[from(2, "joe"); 20]);
-        assert!(throttle.must_wait(at(0), from(3, "joe")));
-        assert!(!throttle.must_wait(at(0), from(1, "joe")));
-        // That goes for the address, not for its neighbours; and not for other names from there.
+        assert!(throttle.must_wait(at(0), from(2, "joe")));
+        assert!(!throttle.must_wait(at(0), from(1, "joe")) && !throttle.must_wait(at(0), from(3, "joe")));
+        // That goes for the address, not for other names from there.
         fail(&mut throttle, at(0), &[from(1, "jim"); 20]);
         assert!(throttle.must_wait(at(0), from(1, "jim")));
         assert!(!throttle.must_wait(at(0), from(1, "joe")));
@@ -259,7 +330,7 @@ mod tests {
         fail(&mut throttle, at(61_001), &[from(1, "joe")]);
         assert!(!throttle.must_wait(at(61_001), from(1, "joe")));
         throttle.succeeded(at(0), from(1, "ann"), &limits());
-        fail(&mut throttle, at(86_400_000), &[from(2, "ann"); 4]);
+        fail(&mut throttle, at(86_400_000), &["a", "b", "c", "d", "e", "f"].map(|authid| from(1, authid)));
         assert!(throttle.must_wait(at(86_400_000), from(1, "ann")), "a day is over");
     }
 
@@ -273,10 +344,10 @@ mod tests {
             fail(&mut throttle, at(0), &[Attempt::new(Some(origin), Some(&format!("user {n}")))]);
             throttle.succeeded(at(0), Attempt::new(Some(origin), Some("friend")), &limits());
         }
-        assert_eq!(throttle.len(), 300);
-        assert!(throttle.must_wait(at(0), from(2, "joe")));
+        assert_eq!(throttle.len(), 401, "one name has failed more than once from an address");
+        assert!(throttle.must_wait(at(0), from(1, "joe")));
         assert!(throttle.must_wait(at(0), from(1, "ann")));
-        for table in [&throttle.origins, &throttle.names, &throttle.familiar] {
+        for table in [&throttle.origins, &throttle.names_first, &throttle.pairs, &throttle.familiar] {
             assert_eq!(table.entries.len(), table.order.len());
         }
     }
@@ -293,8 +364,14 @@ mod tests {
     #[test]
     fn no_count_is_too_large() {
         let mut throttle = Throttle::default();
-        throttle.names.set(digest(&[b"joe"]), Entry { failures: u32::MAX, until: at(0), expires: at(60_000) }, 100);
-        fail(&mut throttle, at(0), &[from(1, "joe")]);
-        assert!(throttle.must_wait(at(7_999), from(2, "joe")) && !throttle.must_wait(at(8_000), from(2, "joe")));
+        let attempt = from(1, "joe");
+        let entry = Entry { failures: u32::MAX, until: at(0), expires: at(60_000) };
+        throttle.pairs.set(attempt.pair.unwrap(), entry, 100);
+        fail(&mut throttle, at(0), &[attempt]);
+        assert!(throttle.must_wait(at(7_999), attempt) && !throttle.must_wait(at(8_000), attempt));
+        throttle.familiar.set(attempt.pair.unwrap(), entry, 100);
+        fail(&mut throttle, at(0), &[attempt]);
+        let huge = Limits { max_failed_logins_per_address: u32::MAX, login_backoff: Duration::MAX, ..limits() };
+        throttle.failed(at(0), attempt, &huge);
     }
 }

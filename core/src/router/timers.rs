@@ -16,6 +16,8 @@ pub(crate) enum TimerKey {
     Publisher(PeerKey),
     /// The callee of a call that goes on has to catch up.
     Stall(CallKey),
+    /// A congested peer has to read some of what waits, or calls wait for it no longer.
+    Patience(PeerKey),
 }
 
 #[derive(Debug, Default)]

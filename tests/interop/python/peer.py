@@ -49,7 +49,7 @@ class Peer(ApplicationSession):
 
     def onConnect(self):
         hello = self.config.extra
-        self.join(self.config.realm, hello["methods"], hello["user"])
+        self.join(self.config.realm, hello["methods"], hello["user"], authextra=hello["authextra"])
 
     def onChallenge(self, challenge):
         secret = self.config.extra["secret"]
@@ -92,11 +92,11 @@ class Peer(ApplicationSession):
         return reason
 
 
-async def join(link="ws+cbor", realm=REALM, methods=None, user=None, secret=None, make=Peer):
+async def join(link="ws+cbor", realm=REALM, methods=None, user=None, secret=None, make=Peer, authextra=None):
     """A joined session over `link`; anonymous unless there is a user, with WAMP-CRA unless `methods` says otherwise."""
     if methods is None:
         methods = ["wampcra"] if user else ["anonymous"]
-    extra = {"methods": methods, "user": user, "secret": secret}
+    extra = {"methods": methods, "user": user, "secret": secret, "authextra": authextra}
     made = asyncio.get_running_loop().create_future()
 
     def session():
@@ -167,8 +167,8 @@ def same(a, b):
     return type(a) is type(b) and a == b
 
 
-def run(case):
+def run(case, seconds=60.0):
     """Runs an `async def case()`; the program's exit status says how it went."""
     txaio.use_asyncio()
     txaio.start_logging(out=sys.stderr, level="error")
-    asyncio.run(within(case(), 60.0))
+    asyncio.run(within(case(), seconds))

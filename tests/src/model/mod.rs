@@ -24,14 +24,13 @@ use core::time::Duration;
 use pubsub::Subscription;
 use requests::Waiting;
 use rpc::{Call, Registration};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use wampd_core::id::{RequestId, SessionId};
+use wampd_core::id::{RegistrationId, RequestId, SessionId};
 use wampd_core::message::{ClientRoles, Disclosed, Error, Features, Goodbye, Message, Payload, RequestType, Welcome};
-use wampd_core::router::Congestion;
+use wampd_core::router::{Congestion, Limits};
 use wampd_core::time::Instant;
 use wampd_core::uri::{Uri, close, error};
-use wampd_core::value::Dict;
 
 /// The operations that the model knows: those that make up most of a world, as often as they should happen...
 const USUAL: &[Kind] = {
@@ -60,6 +59,7 @@ const USUAL: &[Kind] = {
         Yield,
         Yield,
         Error,
+        Congest,
         Wait,
         DecideAction,
         DecideAction,
@@ -72,7 +72,7 @@ const USUAL: &[Kind] = {
 /// ...and those that end something.
 const RARE: &[Kind] = {
     use Kind::*;
-    &[Goodbye, Abort, Cut, Congest, Congest, Congest, Odd, Garble, Kill, Hello, Decide, Stale]
+    &[Goodbye, Abort, Cut, Odd, Garble, Kill, Hello, Decide, Stale]
 };
 
 /// Random operations that the model knows, for [`play`](crate::ops::play).
@@ -89,7 +89,8 @@ pub fn modelled(seed: u64) -> Vec<u8> {
         // Few URIs mostly.
         let what = if byte(4) == 0 { byte(16) } else { byte(3) };
         let how = match kind {
-            Kind::Congest => [0, 0, 1, 1, 2][usize::from(byte(5))],
+            Kind::Congest if byte(20) == 0 => 2,
+            Kind::Congest => [0, 0, 1][usize::from(byte(3))],
             // Time goes by slowly.
             Kind::Wait if byte(8) > 0 => [0, 1, 2, 6, 7, 6, 7][usize::from(byte(7))],
             // Ids that make no sense are rare.
@@ -103,8 +104,8 @@ pub fn modelled(seed: u64) -> Vec<u8> {
 
 /// Any operations, changed into such as the model knows.
 pub fn tamed(data: &[u8]) -> Vec<u8> {
-    // Narrow limits (bit 1) and publishers that wait (bit 2) are not modelled.
-    let mut tamed: Vec<u8> = data.first().map(|choice| choice & !6).into_iter().collect();
+    // Narrow limits (bit 1), publishers that wait (bit 2) and what is put off (bit 3) are not modelled.
+    let mut tamed: Vec<u8> = data.first().map(|choice| choice & !14).into_iter().collect();
     let (ops, _) = data.get(1..).unwrap_or(&[]).as_chunks::<4>();
     tamed.extend(ops.iter().flat_map(|op| tame(Op::read(*op)).bytes()));
     tamed
@@ -139,7 +140,10 @@ pub struct Model {
     /// Request ids that leave some out are violations.
     strict: bool,
     sessions: BTreeMap<Slot, Session>,
-    congested: BTreeSet<Slot>,
+    /// Who does not keep up, and until when calls wait for it.
+    congested: BTreeMap<Slot, Option<Instant>>,
+    /// Registrations whose calls in line go on when all else is done.
+    due_lines: VecDeque<RegistrationId>,
     subscriptions: Vec<Subscription>,
     registrations: Vec<Registration>,
     /// Calls without a final answer, in the order in which they came.
@@ -200,7 +204,8 @@ impl Model {
             now: Instant::ZERO,
             strict: choice & 1 != 0,
             sessions: BTreeMap::new(),
-            congested: BTreeSet::new(),
+            congested: BTreeMap::new(),
+            due_lines: VecDeque::new(),
             subscriptions: Vec::new(),
             registrations: Vec::new(),
             calls: Vec::new(),
@@ -228,8 +233,9 @@ impl Model {
         self.expected.clear();
         self.closed.clear();
         self.input(input, seen);
+        self.serve_due(seen);
         // A slot without a peer is not congested.
-        self.congested.retain(|slot| driver.is_attached(*slot));
+        self.congested.retain(|slot, _| driver.is_attached(*slot));
         if self.lost {
             return;
         }
@@ -275,31 +281,42 @@ impl Model {
     fn input(&mut self, input: &Input, seen: &[Seen]) {
         match input {
             Input::Say(slot, message) if self.is_heard(*slot) => self.receive(*slot, message, seen),
-            Input::Open(_) | Input::Say(..) | Input::Stale(..) | Input::Decide(..) | Input::Unable(_, false) => {}
+            Input::Open(_) | Input::Say(..) | Input::Stale(..) | Input::Decide(..) => {}
+            Input::Unable(_, false) | Input::Fill(_, false) => {}
             Input::Garble(slot) if self.is_heard(*slot) => self.violate(*slot, seen),
             Input::Garble(_) => {}
             Input::Cut(slot) => self.end(*slot, seen),
             Input::Congest(slot, level) => self.congest(*slot, *level, seen),
             Input::Kill(slot) if self.sessions.contains_key(slot) => {
                 self.end(*slot, seen);
-                self.tell(*slot, Goodbye { details: Dict::new(), reason: close::KILLED });
+                self.tell(*slot, Goodbye { details: Default::default(), reason: close::KILLED });
             }
             Input::Kill(_) => {}
             Input::DecideAction(id, verdict) => self.decide(*id, verdict, seen),
             Input::Wait(time) => self.wait(*time, seen),
-            Input::Unable(_, true) | Input::Permit(..) | Input::ShutDown => panic!("not modelled: {input:?}"),
+            Input::Unable(_, true) | Input::Fill(_, true) | Input::Permit(..) | Input::ShutDown => {
+                panic!("not modelled: {input:?}")
+            }
         }
     }
 
     fn is_heard(&self, slot: Slot) -> bool {
         let session = self.sessions.get(&slot);
-        session.is_some_and(|session| session.is_heard()) && !self.congested.contains(&slot)
+        session.is_some_and(|session| session.is_heard())
+            && !self.congested.contains_key(&slot)
+            && self.calls_held_back(slot) < Limits::default().max_calls_held_back
     }
 
     fn congest(&mut self, slot: Slot, level: Congestion, seen: &[Seen]) {
         match level {
-            Congestion::Clear => _ = self.congested.remove(&slot),
-            Congestion::Soft => _ = self.congested.insert(slot),
+            Congestion::Clear => {
+                self.congested.remove(&slot);
+                self.serve_of(slot);
+            }
+            Congestion::Soft => {
+                let patience = self.is_callee(slot).then(|| self.now.after(Limits::default().stall_timeout));
+                self.congested.entry(slot).or_insert(patience);
+            }
             Congestion::Hard => {
                 if self.sessions.contains_key(&slot) {
                     self.closed.insert(slot);
@@ -316,7 +333,7 @@ impl Model {
                 self.end(slot, seen);
                 let normal = goodbye.reason == close::NORMAL;
                 let reason = if normal { close::NORMAL } else { close::GOODBYE_AND_OUT };
-                self.tell(slot, Goodbye { details: Dict::new(), reason });
+                self.tell(slot, Goodbye { details: Default::default(), reason });
             }
             Message::Abort(_) => {
                 self.end(slot, seen);
@@ -360,7 +377,8 @@ impl Model {
             let questions = self.sessions.iter().filter_map(|(slot, session)| {
                 session.waiting.as_ref().map(|waiting| (waiting.deadline, Due::Question(*slot)))
             });
-            let mut due: Vec<_> = calls.chain(questions).filter(|(at, _)| *at <= until).collect();
+            let patience = self.congested.iter().filter_map(|(slot, at)| Some(((*at)?, Due::Patience(*slot))));
+            let mut due: Vec<_> = calls.chain(questions).chain(patience).filter(|(at, _)| *at <= until).collect();
             due.sort_by_key(|(at, _)| *at);
             let [(at, what), rest @ ..] = &due[..] else { break };
             if rest.first().is_some_and(|(next, _)| next == at) {
@@ -370,7 +388,12 @@ impl Model {
             match what {
                 Due::Call(key) => self.overdue(*key, seen),
                 Due::Question(slot) => self.silence(*slot, seen),
+                Due::Patience(slot) => {
+                    self.congested.insert(*slot, None);
+                    self.serve_of(*slot);
+                }
             }
+            self.serve_due(seen);
         }
         self.now = until;
     }
@@ -381,7 +404,17 @@ impl Model {
 
     /// ERROR of the router's own.
     fn fail(&mut self, slot: Slot, request_type: RequestType, request: RequestId, error: Uri) {
-        self.tell(slot, Error { request_type, request, pass_thru: None, error, payload: Payload::empty() });
+        self.tell(
+            slot,
+            Error {
+                request_type,
+                request,
+                pass_thru: None,
+                details: Default::default(),
+                error,
+                payload: Payload::empty(),
+            },
+        );
     }
 
     fn session_id(&self, slot: Slot) -> SessionId {
@@ -393,6 +426,7 @@ impl Model {
 enum Due {
     Call((Slot, RequestId)),
     Question(Slot),
+    Patience(Slot),
 }
 
 /// What an open session was told, but for events of the router's own.

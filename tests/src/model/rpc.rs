@@ -51,6 +51,8 @@ pub(super) struct Call {
     pub(super) deadline: Option<Instant>,
     /// `None`: it waits in line.
     invoked: Option<Invoked>,
+    /// It waits since a callee does not keep up.
+    held_back: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -190,9 +192,45 @@ impl Model {
             timeout,
             deadline: timeout.map(|timeout| self.now.after(timeout)),
             invoked: None,
+            held_back: false,
         };
+        let key = call.key();
         self.calls.push(call);
         self.serve(registration, seen);
+        let held_back = self.is_any_awaited(registration);
+        for call in self.calls.iter_mut().filter(|call| call.key() == key) {
+            call.held_back = held_back;
+        }
+    }
+
+    pub(super) fn calls_held_back(&self, slot: Slot) -> usize {
+        self.calls.iter().filter(|call| call.caller == slot && call.held_back && call.invoked.is_none()).count()
+    }
+
+    /// Whether a callee may read again in time.
+    fn is_any_awaited(&self, id: RegistrationId) -> bool {
+        let registration = self.registrations.iter().find(|registration| registration.id == id);
+        let awaited = |callee: &Callee| matches!(self.congested.get(&callee.slot), Some(Some(_)));
+        registration.is_some_and(|registration| registration.callees.iter().any(awaited))
+    }
+
+    pub(super) fn is_callee(&self, slot: Slot) -> bool {
+        self.registrations.iter().any(|r| r.callees.iter().any(|callee| callee.slot == slot))
+    }
+
+    /// The lines of a callee go on, one way or the other.
+    pub(super) fn serve_of(&mut self, slot: Slot) {
+        let its = self.registrations.iter().filter(|r| r.callees.iter().any(|callee| callee.slot == slot));
+        let mut ids: Vec<_> = its.map(|registration| registration.id).collect();
+        ids.sort();
+        self.due_lines.extend(ids);
+    }
+
+    /// Goes on with lines, one call of each at a time.
+    pub(super) fn serve_due(&mut self, seen: &[Seen]) {
+        while let Some(id) = self.due_lines.pop_front() {
+            self.serve(id, seen);
+        }
     }
 
     fn busy(&self, id: RegistrationId, place: u64) -> usize {
@@ -200,7 +238,7 @@ impl Model {
         self.calls.iter().filter(with).count()
     }
 
-    /// Gives calls that wait to callees that are free, first come, first served.
+    /// Gives the call that has waited longest to a callee that is free.
     fn serve(&mut self, id: RegistrationId, seen: &[Seen]) {
         loop {
             let waits = |call: &Call| call.registration == id && call.invoked.is_none();
@@ -208,11 +246,11 @@ impl Model {
             let payload = self.calls[first].payload.clone();
             if let Some(callee) = self.choose(id, &payload, seen) {
                 self.invoke(first, callee);
-                continue;
+                return self.due_lines.push_back(id);
             }
             let registration = self.registrations.iter().find(|registration| registration.id == id);
             let any_busy = registration.is_some_and(|r| r.callees.iter().any(|c| self.busy(id, c.place) > 0));
-            if any_busy {
+            if any_busy || self.is_any_awaited(id) {
                 return;
             }
             let key = self.calls[first].key();
@@ -220,7 +258,8 @@ impl Model {
         }
     }
 
-    /// The callee that gets a call, if one is free: the first in the order of the policy that is heard, or else the first.
+    /// The callee that gets a call, if one is free and keeps up: the first in the order of the policy that is heard, or else
+    /// the first.
     fn choose(&mut self, id: RegistrationId, payload: &Payload, seen: &[Seen]) -> Option<Callee> {
         let registration = self.registrations.iter().find(|registration| registration.id == id)?;
         let mut order = registration.callees.clone();
@@ -230,6 +269,7 @@ impl Model {
             InvocationPolicy::RoundRobin => order.sort_by_key(|c| (Some(c.place) <= registration.last, c.place)),
         }
         order.retain(|c| c.concurrency.is_none_or(|most| self.busy(id, c.place) < most as usize));
+        order.retain(|c| !self.congested.contains_key(&c.slot));
         let heard: Vec<_> = order.iter().filter(|callee| self.is_heard(callee.slot)).copied().collect();
         let candidates = if heard.is_empty() { order } else { heard };
         let callee = match registration.invoke {
@@ -261,7 +301,8 @@ impl Model {
         let Some(session) = self.sessions.get_mut(&callee.slot) else { panic!("{callee:?} has no session") };
         let request = session.next_invocation;
         session.next_invocation = request.next();
-        let progress = call.wants_progress && session.callee_has(Features::PROGRESSIVE_CALL_RESULTS);
+        // Whatever the callee announced: that is how the realm is configured.
+        let progress = call.wants_progress;
         let details = InvocationDetails {
             caller,
             procedure: pattern.then(|| call.procedure.clone()),

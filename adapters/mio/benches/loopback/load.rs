@@ -13,7 +13,7 @@ use wampd_core::{
     },
     time::Instant,
     uri::{Uri, close},
-    value::{Dict, Value},
+    value::Value,
 };
 use wampd_wire::{Client, CloseCode, Incoming, RawSocketOptions, Subprotocol, UpgradeRequest};
 
@@ -301,11 +301,11 @@ pub(crate) fn join(transport: Transport, authenticated: bool, concurrency: usize
                 Message::Challenge(challenge) => {
                     let text = challenge.extra.get("challenge").and_then(Value::as_str).expect("a challenge");
                     let signature = cra::sign(crate::SECRET.as_bytes(), text);
-                    load.send(id, Authenticate { signature, extra: Dict::new() });
+                    load.send(id, Authenticate { signature, extra: Default::default() });
                 }
                 Message::Welcome(_) => {
                     *done += 1;
-                    load.send(id, Goodbye { details: Dict::new(), reason: close::CLOSE_REALM });
+                    load.send(id, Goodbye { details: Default::default(), reason: close::CLOSE_REALM });
                 }
                 Message::Goodbye(_) => {
                     let client = load.clients.get_mut(&id).expect("an open connection");

@@ -196,7 +196,11 @@ impl Link {
                 self.readable = false;
                 Ok(false)
             }
-            Ok(Found::End) => Err(Lost::Cut),
+            Ok(Found::End) => {
+                // In TLS the end of the router is answered.
+                let _ = self.stream.shut_down_writing();
+                Err(Lost::Cut)
+            }
             Err(error) => Err(Lost::Io(Arc::new(error))),
         }
     }

@@ -92,7 +92,8 @@ impl std::error::Error for TlsError {}
 pub struct ServerTls(Arc<rustls::ServerConfig>);
 
 impl ServerTls {
-    /// Shows `identity`. With `authorities`, certificates in PEM, peers must show a certificate that one of them has
+    /// Shows `identity`. Clients that come back within twelve hours resume their session, which costs no signature; their
+    /// certificate is not asked for again then. With `authorities`, certificates in PEM, peers must show a certificate that one of them has
     /// signed; others are refused.
     ///
     /// # Errors
@@ -110,7 +111,9 @@ impl ServerTls {
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let config = builder.with_single_cert(identity.chain, identity.key).map_err(unusable)?;
+        let mut config = builder.with_single_cert(identity.chain, identity.key).map_err(unusable)?;
+        // A client that comes back needs no signature. Tickets hold all that is needed, so strangers cannot fill a store.
+        config.ticketer = ring::Ticketer::new().map_err(unusable)?;
         Ok(Self(Arc::new(config)))
     }
 }
@@ -136,10 +139,10 @@ impl TlsAcceptor {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = tls;
     }
 
-    pub(crate) fn accept(&self, socket: crate::stream::Stream) -> io::Result<TlsStream> {
+    pub(crate) fn accept(&self, socket: crate::stream::Stream, max_handshake: usize) -> io::Result<TlsStream> {
         let config = self.0.read().unwrap_or_else(PoisonError::into_inner).0.clone();
         let connection = rustls::ServerConnection::new(config).map_err(io::Error::other)?;
-        Ok(TlsStream::new(socket, connection.into()))
+        Ok(TlsStream::new(socket, connection.into()).with_stranger(max_handshake))
     }
 }
 

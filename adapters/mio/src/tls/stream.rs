@@ -15,7 +15,21 @@ use crate::stream::{Found, Stream};
 pub(crate) struct TlsStream {
     socket: Stream,
     tls: Connection,
+    /// Something was received.
+    in_use: bool,
+    /// Bytes received of an unfinished handshake, or of an unfinished record.
+    received: usize,
+    /// The most bytes that a handshake may take.
+    max_handshake: usize,
 }
+
+/// Memory of a connection that has nothing buffered, measured: before anything was received, and from then on.
+const MEMORY_AT_REST: usize = 2 << 10;
+const MEMORY_IN_USE: usize = 10 << 10;
+
+/// The most that waits inside of what was written, before a session is joined and afterwards.
+const BUFFER_BEFORE_JOIN: usize = 16 << 10;
+const BUFFER: usize = 64 << 10;
 
 impl fmt::Debug for TlsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,7 +39,34 @@ impl fmt::Debug for TlsStream {
 
 impl TlsStream {
     pub(super) const fn new(socket: Stream, tls: Connection) -> Self {
-        Self { socket, tls }
+        Self { socket, tls, in_use: false, received: 0, max_handshake: usize::MAX }
+    }
+
+    /// The peer is a stranger, who may send `max_handshake` bytes until TLS is ready and have little waiting for it.
+    pub(super) fn with_stranger(mut self, max_handshake: usize) -> Self {
+        self.max_handshake = max_handshake;
+        self.tls.set_buffer_limit(Some(BUFFER_BEFORE_JOIN));
+        self
+    }
+
+    /// Bytes of memory held, at most.
+    pub(crate) fn memory(&self) -> usize {
+        let base = if self.in_use { MEMORY_IN_USE } else { MEMORY_AT_REST };
+        base + self.received + if self.tls.wants_write() { BUFFER_BEFORE_JOIN } else { 0 }
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    pub(crate) fn handshake_was_too_long(&self) -> bool {
+        self.tls.is_handshaking() && self.received > self.max_handshake
+    }
+
+    /// The peer is no stranger any more.
+    pub(crate) fn joined(&mut self) {
+        self.tls.set_buffer_limit(Some(BUFFER));
+        self.socket.joined();
     }
 
     pub(crate) const fn socket_mut(&mut self) -> &mut Stream {
@@ -37,7 +78,10 @@ impl TlsStream {
         loop {
             match self.tls.reader().read(space) {
                 Ok(0) => return Ok(Found::End),
-                Ok(len) => return Ok(Found::Bytes(len)),
+                Ok(len) => {
+                    self.received = 0;
+                    return Ok(Found::Bytes(len));
+                }
                 // The peer has closed the socket without a word. Messages have lengths: nothing can be cut off unseen.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Found::End),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -45,12 +89,22 @@ impl TlsStream {
             }
             match self.tls.read_tls(&mut self.socket) {
                 Ok(0) if self.tls.is_handshaking() => return Ok(Found::End),
-                Ok(_) => {}
+                Ok(len) => {
+                    self.in_use = true;
+                    self.received = self.received.saturating_add(len);
+                    if self.handshake_was_too_long() {
+                        return Err(too_long(self.max_handshake));
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Found::Nothing),
                 Err(error) => return Err(error),
             }
+            let handshaking = self.tls.is_handshaking();
             let processed = self.tls.process_new_packets();
+            if handshaking && !self.tls.is_handshaking() {
+                self.received = 0;
+            }
             // An answer of the handshake, or an alert. What the socket does not take now is left for the next flush.
             let answered = self.push_out();
             if let Err(error) = processed {
@@ -116,6 +170,11 @@ impl TlsStream {
             _ => Ok(len),
         }
     }
+}
+
+fn too_long(limit: usize) -> io::Error {
+    let why = format!("TLS handshake longer than {limit} bytes (limit max_message_before_join)");
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 impl Write for TlsStream {

@@ -25,8 +25,7 @@ use wampd_core::{
     value::{Dict, Value},
 };
 use wampd_mio::{
-    Context, Endpoint, Host, HttpAction, ListenerConfig, ListenerId, PeerAddress, Response, Server, ServerConfig,
-    ServerHandle,
+    Context, Endpoint, Host, HttpAction, HttpPeer, ListenerConfig, Response, Server, ServerConfig, ServerHandle,
     client::{Client, End, Options, Url},
 };
 use wampd_wire::{HttpRequest, MaxLength, RawSocketOptions, ServerOptions, Subprotocol, UpgradeOptions};
@@ -83,7 +82,7 @@ impl Host for Door {
                     message: format!("no such user {}", authid.unwrap_or_default()),
                 },
             },
-            AuthStep::Response { signature, extra, .. } if signature == "42" && extra.contains_key("sure") => {
+            AuthStep::Response { signature, extra, .. } if signature == "42" && extra.get("sure").is_some() => {
                 AuthVerdict::Welcome(grant("sphinx", "riddle"))
             }
             _ => AuthVerdict::Deny { reason: Uri::from("com.example.wrong"), message: "no".to_owned() },
@@ -91,7 +90,7 @@ impl Host for Door {
         Some(verdict)
     }
 
-    fn http(&mut self, _: ListenerId, _: &PeerAddress, request: &HttpRequest) -> HttpAction {
+    fn http(&mut self, request: &HttpRequest, _: &HttpPeer) -> HttpAction {
         let subprotocols = match request.path() {
             "/ws" => Subprotocol::ALL.to_vec(),
             "/json" => vec![Subprotocol::Json],
@@ -132,6 +131,7 @@ impl TestServer {
             tls: None,
             transport: Arc::new(transport),
             tag: 0,
+            waits: false,
         };
         let local = || Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let rawsocket = RawSocketOptions { max_message: MaxLength::at_most(SMALL), ..RawSocketOptions::default() };

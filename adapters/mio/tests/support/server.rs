@@ -4,23 +4,23 @@ use std::{
     net::SocketAddr,
     sync::{Arc, Condvar, Mutex, mpsc},
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wampd_core::{
     client::ClientEvent,
     router::{
-        ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, Identity, Permissions, RealmConfig, RoleConfig,
-        RouterConfig, RouterStats,
+        ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, DecisionId, Identity, Permissions, RealmConfig,
+        RoleConfig, RouterConfig, RouterStats,
     },
     uri::Uri,
 };
 use wampd_mio::{
-    Context, Endpoint, Host, HttpAction, ListenerConfig, ListenerId, LocalId, Observation, PeerAddress, Response,
+    ConnectionId, Context, Endpoint, Host, HttpAction, HttpPeer, ListenerConfig, LocalId, Observation, Response,
     Server, ServerConfig, ServerHandle, ServerStats,
 };
-use wampd_wire::{HttpRequest, ServerOptions, UpgradeOptions};
+use wampd_wire::{ContentLength, HttpRequest, PingOptions, ServerOptions, UpgradeOptions, WebSocketOptions};
 
 use super::PATIENCE;
 
@@ -60,6 +60,7 @@ pub fn loopback(transport: ServerOptions) -> ListenerConfig {
         tls: None,
         transport: Arc::new(transport),
         tag: 0,
+        waits: false,
     }
 }
 
@@ -81,6 +82,10 @@ pub struct Behaviour {
     pub authenticate: Authenticate,
     pub authorize: Authorize,
     pub on_local: OnLocal,
+    /// A question is over.
+    pub on_settled: Box<dyn FnMut(DecisionId) + Send>,
+    /// A request for `/later` waits for its response.
+    pub on_later: Box<dyn FnMut(ConnectionId) + Send>,
     pub upgrade: UpgradeOptions,
     /// What `/page` answers.
     pub page: Vec<u8>,
@@ -92,6 +97,8 @@ impl Default for Behaviour {
             authenticate: Box::new(|request, _| Some(AuthVerdict::Welcome(anybody(request)))),
             authorize: Box::new(|_, _| Some(ActionVerdict::Deny { cache: None })),
             on_local: Box::new(|_, _, _| {}),
+            on_settled: Box::new(|_| {}),
+            on_later: Box::new(|_| {}),
             upgrade: UpgradeOptions::default(),
             page: b"a page\n".to_vec(),
         }
@@ -113,7 +120,11 @@ impl Host for TestHost {
         (self.behaviour.authorize)(request, cx)
     }
 
-    fn http(&mut self, _: ListenerId, _: &PeerAddress, request: &HttpRequest) -> HttpAction {
+    fn settled(&mut self, id: DecisionId, _: &mut Context<'_>) {
+        (self.behaviour.on_settled)(id);
+    }
+
+    fn http(&mut self, request: &HttpRequest, from: &HttpPeer) -> HttpAction {
         match request.path() {
             "/ws" => HttpAction::websocket(Arc::clone(&self.upgrade), 7),
             "/page" => HttpAction::Respond(Response {
@@ -121,7 +132,12 @@ impl Host for TestHost {
                 content_type: "text/plain".to_owned(),
                 headers: Vec::new(),
                 body: self.behaviour.page.clone().into(),
+                length: ContentLength::OfBody,
             }),
+            "/later" => {
+                (self.behaviour.on_later)(from.connection);
+                HttpAction::Later
+            }
             _ => HttpAction::Respond(Response::text(404, "there is nothing here\n")),
         }
     }
@@ -164,6 +180,14 @@ pub struct TestServer {
 impl TestServer {
     pub fn start(config: ServerConfig) -> Self {
         Self::start_with(config, Behaviour::default(), |_| {})
+    }
+
+    /// Starts a server that gives nobody up for being slow, however busy the machine is.
+    pub fn start_unhurried(mut config: ServerConfig) -> Self {
+        config.limits.write_timeout = Duration::from_secs(3600);
+        let websocket = Arc::new(WebSocketOptions { ping: PingOptions::OFF, ..WebSocketOptions::default() });
+        let upgrade = UpgradeOptions { websocket, ..UpgradeOptions::default() };
+        Self::start_with(config, Behaviour { upgrade, ..Behaviour::default() }, |_| {})
     }
 
     /// Starts a server; `prepare` is given it before its first turn.

@@ -1,7 +1,9 @@
 //! From the question who a peer is to the verdict: which method, which provider, and what its answer means.
 
+use super::derived::Derivation;
 use super::function::Login;
 use super::grant::{FunctionError, FunctionGrant};
+use super::scram::ScramSecret;
 use crate::config::{
     AnonymousPrincipal, AuthConfig, CraUser, CryptosignPrincipals, DynamicAuth, FunctionAuth, Provider, ScramUser,
     Secret, TlsPrincipal, TlsPrincipals,
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use wampd_core::auth::cryptosign::{CryptosignRequest, PublicKey, SecretKey};
 use wampd_core::auth::scram::{Dialect, prepare_authid};
 use wampd_core::auth::{ANONYMOUS, COOKIE, CRYPTOSIGN, CraSecret, TICKET, TLS, TicketDigest, WAMPCRA, cra};
+use wampd_core::message::RawDict;
 use wampd_core::router::{AuthRequest, AuthStep, AuthVerdict, Challenge, Identity};
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::{Dict, Value};
@@ -28,6 +31,9 @@ pub const DYNAMIC: &str = "dynamic";
 
 /// Users of the configuration that others are made to resemble.
 const MAX_LIKENESSES: usize = 64;
+
+/// Length of a public key of cryptosign, in hexadecimal.
+const PUBKEY_LEN: usize = 64;
 
 /// The key of a transport's details that names its cookie, as [`CookieId::to_hex`](super::cookie::CookieId::to_hex)
 /// writes it. The cookie itself is nobody's business.
@@ -43,6 +49,8 @@ pub struct Answerer {
     seed: [u8; 32],
     /// A key that nobody can sign for.
     nobodys_key: PublicKey,
+    /// What `authextra` of HELLO may take, which is kept for as long as the session.
+    max_authextra: usize,
 }
 
 impl fmt::Debug for Answerer {
@@ -72,6 +80,8 @@ pub struct Pending {
     authid: Option<String>,
     /// What the client has shown, with ticket authentication.
     ticket: Option<Secret>,
+    /// What the client has said of itself in HELLO.
+    extra: Dict,
 }
 
 /// The methods that this router has.
@@ -125,15 +135,31 @@ impl Method {
 }
 
 impl Answerer {
-    /// An answerer with random bytes that nobody else knows.
-    pub fn new(seed: [u8; 32]) -> Self {
+    /// An answerer with random bytes that nobody else knows. `authextra` of HELLO, which is kept as long as its session, may
+    /// take `max_authextra` bytes of memory.
+    pub fn new(seed: [u8; 32], max_authextra: usize) -> Self {
         let nobody = Sha256::new().chain_update(b"nobody").chain_update(seed).finalize();
-        Self { seed, nobodys_key: SecretKey::from_bytes(&nobody.into()).public() }
+        Self { seed, nobodys_key: SecretKey::from_bytes(&nobody.into()).public(), max_authextra }
     }
 
     /// What to do about a question of a peer on a transport with this `auth`. `known` is who has logged in with its cookie
     /// before.
     pub fn answer(&self, auth: &AuthConfig, request: &AuthRequest, known: Option<Identity>) -> Answer {
+        let answer = self.decide(auth, request, known);
+        // Until a ticket is there nothing is kept but bytes.
+        let keeps = !matches!(
+            &answer,
+            Answer::Verdict(AuthVerdict::Deny { .. } | AuthVerdict::Challenge(Challenge::Custom { .. }))
+        );
+        if keeps && dict_weight(&said(request)) > self.max_authextra {
+            let limit = self.max_authextra;
+            let message = format!("authextra of HELLO is too large: limit max_authextra_bytes ({limit}) exceeded");
+            return deny(error::INVALID_ARGUMENT, &message);
+        }
+        answer
+    }
+
+    fn decide(&self, auth: &AuthConfig, request: &AuthRequest, known: Option<Identity>) -> Answer {
         let known = known.filter(|known| auth.cookie && auth.still_has(known));
         match &request.step {
             AuthStep::Hello { methods, authid, authrole, extra } => {
@@ -143,7 +169,7 @@ impl Answerer {
                     methods.find(|method| method.name() == name && (*method != Method::Cookie || known.is_some()))
                 };
                 // The client's first method that is offered decides; that it fails is no reason to try another.
-                let Some(method) = methods.iter().find_map(offered) else { return no_method(auth) };
+                let Some(method) = methods.iter().find_map(offered) else { return no_method(auth, methods) };
                 let hello = Hello { method, authid, authrole, extra };
                 match method {
                     Method::Anonymous => hello.ask(request, auth.anonymous.as_ref(), anonymous),
@@ -171,17 +197,18 @@ impl Answerer {
                     Method::Cookie => match known {
                         Some(known) => {
                             let authprovider = COOKIE.to_owned();
-                            Answer::Verdict(AuthVerdict::Welcome(Identity { authprovider, ..known }))
+                            let mut authextra = said(request);
+                            authextra.extend(known.authextra);
+                            Answer::Verdict(AuthVerdict::Welcome(Identity { authprovider, authextra, ..known }))
                         }
                         None => deny(error::AUTHENTICATION_FAILED, "nobody has logged in with this cookie"),
                     },
                 }
             }
             AuthStep::Response { method, authid, signature, state, .. } if method == TICKET => {
-                let none = Dict::new();
-                let extra = state.get(STATE_EXTRA).and_then(Value::as_dict).unwrap_or(&none);
+                let extra = state.get(STATE_EXTRA).and_then(Value::as_dict).cloned().unwrap_or_default().into();
                 let authrole = state.get(STATE_ROLE).and_then(Value::as_str).map(str::to_owned);
-                let hello = Hello { method: Method::Ticket, authid, authrole: &authrole, extra };
+                let hello = Hello { method: Method::Ticket, authid, authrole: &authrole, extra: &extra };
                 hello.ask_with_ticket(request, auth.ticket.as_ref(), signature)
             }
             _ => deny(error::AUTHENTICATION_FAILED, "this challenge was never made"),
@@ -199,7 +226,7 @@ impl Answerer {
             authrole: role.to_owned(),
             authmethod: hello.method.name().to_owned(),
             authprovider: STATIC.to_owned(),
-            authextra: Dict::new(),
+            authextra: hello.extra.to_dict(),
         };
         let name = match hello.method {
             // A name with forbidden characters is found by nobody, and the challenge fails.
@@ -223,7 +250,7 @@ impl Answerer {
     /// A principal of the configuration; who is none, or shows a key that is not the principal's, is challenged all the
     /// same, and in vain.
     fn principal(&self, realm: &Option<Uri>, hello: &Hello<'_>, principals: &CryptosignPrincipals) -> Answer {
-        let shown = match CryptosignRequest::read(hello.extra) {
+        let shown = match CryptosignRequest::read(&hello.extra.pick(&CryptosignRequest::KEYS)) {
             Ok(asked) => asked.pubkey,
             Err(error) => return deny(error::AUTHENTICATION_FAILED, error.as_str()),
         };
@@ -252,7 +279,7 @@ impl Answerer {
             authrole: like.role.clone(),
             authmethod: CRYPTOSIGN.to_owned(),
             authprovider: STATIC.to_owned(),
-            authextra: Dict::new(),
+            authextra: hello.extra.to_dict(),
         };
         let key = key.unwrap_or(self.nobodys_key);
         Answer::Verdict(AuthVerdict::Challenge(Challenge::Cryptosign { key, grant }))
@@ -330,6 +357,33 @@ fn imitation(salt: &str, random: &str) -> String {
     salt.chars().zip(random).map(imitate).collect()
 }
 
+/// What a peer said of itself in HELLO.
+fn said(request: &AuthRequest) -> Dict {
+    match &request.step {
+        AuthStep::Hello { extra, .. } => extra.to_dict(),
+        AuthStep::Response { state, .. } => {
+            state.get(STATE_EXTRA).and_then(Value::as_dict).cloned().unwrap_or_default()
+        }
+        _ => Dict::new(),
+    }
+}
+
+/// About how much memory a value takes.
+fn weight(value: &Value) -> usize {
+    const EACH: usize = core::mem::size_of::<Value>();
+    EACH + match value {
+        Value::Text(text) => text.len(),
+        Value::Binary(bytes) => bytes.len(),
+        Value::List(items) => items.iter().map(weight).sum(),
+        Value::Dict(dict) => dict_weight(dict),
+        _ => 0,
+    }
+}
+
+fn dict_weight(dict: &Dict) -> usize {
+    dict.iter().map(|(key, value)| core::mem::size_of::<String>() + key.len() + weight(value)).sum()
+}
+
 /// The certificate that a peer has shown, verified by TLS.
 fn certificate(request: &AuthRequest) -> Option<&Dict> {
     request.transport.get("peer_cert").and_then(Value::as_dict)
@@ -351,7 +405,7 @@ fn certified(request: &AuthRequest, principals: &TlsPrincipals) -> Answer {
         authrole: role.clone(),
         authmethod: TLS.to_owned(),
         authprovider: STATIC.to_owned(),
-        authextra: Dict::new(),
+        authextra: said(request),
     }))
 }
 
@@ -362,7 +416,7 @@ fn anonymous(request: &AuthRequest, principal: &AnonymousPrincipal) -> Answer {
         authrole: principal.role.clone(),
         authmethod: ANONYMOUS.to_owned(),
         authprovider: STATIC.to_owned(),
-        authextra: Dict::new(),
+        authextra: said(request),
     }))
 }
 
@@ -376,7 +430,7 @@ struct Hello<'a> {
     method: Method,
     authid: &'a Option<String>,
     authrole: &'a Option<String>,
-    extra: &'a Dict,
+    extra: &'a RawDict,
 }
 
 impl Hello<'_> {
@@ -402,7 +456,7 @@ impl Hello<'_> {
 
     /// Functions and procedures are asked when the ticket is there.
     fn ask_for_ticket(&self) -> Answer {
-        let mut state = Dict::from([(STATE_EXTRA.to_owned(), Value::from(self.extra.clone()))]);
+        let mut state = Dict::from([(STATE_EXTRA.to_owned(), Value::from(self.extra.to_dict()))]);
         if let Some(role) = self.authrole {
             state.insert(STATE_ROLE.to_owned(), Value::from(role.as_str()));
         }
@@ -431,7 +485,7 @@ impl Hello<'_> {
             ("authmethod".to_owned(), Value::from(self.method.name())),
             ("authid".to_owned(), optional(self.authid)),
             ("authrole".to_owned(), optional(self.authrole)),
-            ("authextra".to_owned(), Value::from(self.extra.clone())),
+            ("authextra".to_owned(), Value::from(self.extra.to_dict())),
             ("transport".to_owned(), Value::from(Dict::clone(&request.transport))),
         ]);
         if let Some(ticket) = ticket {
@@ -451,7 +505,8 @@ impl Hello<'_> {
         let authid = match self.method {
             Method::Anonymous => Some(anonymous_authid(request)),
             Method::Cryptosign if self.authid.is_none() => {
-                self.extra.get("pubkey").and_then(Value::as_str).map(str::to_owned)
+                let key = self.extra.get("pubkey");
+                key.as_ref().and_then(Value::as_str).filter(|key| key.len() <= PUBKEY_LEN).map(str::to_owned)
             }
             // What is proved is whose certificate it is.
             Method::Tls => {
@@ -463,17 +518,34 @@ impl Hello<'_> {
             }
         };
         let (method, realm, ticket) = (self.method, request.realm.clone(), ticket.map(Secret::new));
-        Pending { method, provider, default_role, realm, authid, ticket }
+        Pending { method, provider, default_role, realm, authid, ticket, extra: self.extra.to_dict() }
     }
 }
 
 impl Pending {
+    /// What is to be derived before [`verdict`](Self::verdict) can answer at once.
+    pub(crate) fn derivation(&self, grant: &FunctionGrant) -> Option<Derivation> {
+        match (self.method, &grant.cra, &grant.scram) {
+            (Method::Cra, Some(CraSecret::Password { password, salt, iterations, keylen }), _) => {
+                let (password, salt) = (password.clone(), salt.clone());
+                Some(Derivation::Cra { password, salt, iterations: *iterations, keylen: *keylen })
+            }
+            (Method::Scram(dialect), _, Some(ScramSecret::Password { password, salt, kdf })) => {
+                Some(Derivation::Scram { dialect, password: password.clone(), salt: salt.clone(), kdf: *kdf })
+            }
+            _ => None,
+        }
+    }
+
     /// What the answer of a function or procedure means. May take long: a key may have to be derived.
     pub fn verdict(self, answer: Result<FunctionGrant, FunctionError>) -> AuthVerdict {
         let grant = match answer {
             Ok(grant) => grant,
             Err(FunctionError::Denied { uri, message }) => return AuthVerdict::Deny { reason: uri, message },
             Err(FunctionError::Failed { message, .. }) => return denied(error::AUTHENTICATION_FAILED, message),
+            Err(FunctionError::Unavailable { message, .. }) => {
+                return AuthVerdict::Unavailable { reason: error::AUTHENTICATION_FAILED, message: message.to_owned() };
+            }
         };
         let Some(realm) = grant.realm.or(self.realm).filter(|realm| !realm.as_str().is_empty()) else {
             return denied(error::NO_SUCH_REALM, "no realm requested, and none assigned");
@@ -485,7 +557,9 @@ impl Pending {
             return denied(error::NO_SUCH_ROLE, "no role assigned");
         };
         let (authmethod, authprovider) = (self.method.name().to_owned(), self.provider.to_owned());
-        let identity = Identity { realm, authid, authrole, authmethod, authprovider, authextra: grant.extra };
+        let mut authextra = self.extra;
+        authextra.extend(grant.extra);
+        let identity = Identity { realm, authid, authrole, authmethod, authprovider, authextra };
         let failed = |message| denied(error::AUTHENTICATION_FAILED, message);
         match self.method {
             Method::Anonymous | Method::Tls | Method::Cookie => AuthVerdict::Welcome(identity),
@@ -496,6 +570,7 @@ impl Pending {
                 _ => AuthVerdict::Welcome(identity),
             },
             Method::Cra => match grant.cra {
+                Some(CraSecret::Plain(secret)) if secret.is_empty() => failed("the authenticator gave no secret"),
                 Some(secret) => {
                     AuthVerdict::Challenge(Challenge::Cra { secret: secret.into_derived(), grant: identity })
                 }
@@ -523,11 +598,16 @@ impl Pending {
     }
 }
 
-fn no_method(auth: &AuthConfig) -> Answer {
+fn no_method(auth: &AuthConfig, methods: &[String]) -> Answer {
     let offered: Vec<&str> =
         Method::ALL.into_iter().filter(|method| method.is_offered(auth)).map(Method::name).collect();
     let message =
         format!("none of the client's authentication methods is offered here; offered: {}", offered.join(", "));
+    // A client that offers nothing offers to be anonymous.
+    if methods.iter().all(|method| method == Method::Anonymous.name()) {
+        let message = format!("authentication is required here; offered: {}", offered.join(", "));
+        return deny(error::AUTHENTICATION_REQUIRED, &message);
+    }
     deny(error::NO_MATCHING_AUTH_METHOD, &message)
 }
 

@@ -14,14 +14,14 @@ fn auth(methods: &str) -> AuthConfig {
             "transports": [{{"type": "websocket", "endpoint": {{"type": "tcp", "port": 8080}}, "auth": {methods}}}]}}]}}"#
     );
     let script = |_: &Path| panic!("there are no scripts");
-    let surroundings = Surroundings { folder: Path::new(""), variable: &|_| None, script: &script };
+    let surroundings = Surroundings { folder: Path::new(""), variable: &|_| None, script: &script, tls: &|_| Ok(()) };
     let (node, _) =
         config::parse("test", &text, Syntax::Json, &surroundings).unwrap_or_else(|report| panic!("{report}"));
     let PathService::WebSocket(websocket) = &node.transports[0].routes.routes[0].service else { panic!("{node:?}") };
     websocket.auth.clone()
 }
 
-fn hello<'a>(method: Method, authid: &'a Option<String>, extra: &'a Dict) -> Hello<'a> {
+fn hello<'a>(method: Method, authid: &'a Option<String>, extra: &'a RawDict) -> Hello<'a> {
     Hello { method, authid, authrole: &None, extra }
 }
 
@@ -42,7 +42,7 @@ fn work(answer: Answer) -> String {
 }
 
 fn works<U: User>(method: Method, users: &BTreeMap<String, U>, authids: &[String]) -> Vec<String> {
-    let (answerer, none) = (Answerer::new([7; 32]), Dict::new());
+    let (answerer, none) = (Answerer::new([7; 32], 16 << 10), RawDict::new());
     let work = |authid: &String| work(answerer.static_user(&None, &hello(method, &Some(authid.clone()), &none), users));
     let mut works: Vec<_> = authids.iter().map(work).collect();
     works.sort();
@@ -82,7 +82,7 @@ fn strangers_are_checked_with_the_same_work_as_users() {
     compare(Method::Scram(Dialect::WampScram), auth.wamp_scram);
 
     let Some(Provider::Static(principals)) = auth.cryptosign else { panic!("there are principals") };
-    let (answerer, none) = (Answerer::new([7; 32]), Dict::new());
+    let (answerer, none) = (Answerer::new([7; 32], 16 << 10), Dict::new());
     let other = SecretKey::from_bytes(&[9; 32]).public().to_hex();
     let shows = |key: &str| Dict::from([("pubkey".to_owned(), Value::from(key))]);
     for (authid, extra) in [
@@ -94,7 +94,7 @@ fn strangers_are_checked_with_the_same_work_as_users() {
         (None, shows(&other)),
     ] {
         let authid = authid.map(str::to_owned);
-        let answer = answerer.principal(&None, &hello(Method::Cryptosign, &authid, &extra), &principals);
+        let answer = answerer.principal(&None, &hello(Method::Cryptosign, &authid, &extra.into()), &principals);
         assert_eq!(work(answer), "a signature", "{authid:?}");
     }
 }
@@ -106,11 +106,11 @@ fn a_stranger_has_nobodys_key() {
         r#"{{"cryptosign": {{"type": "static", "principals": {{"a": {{"role": "user", "authorized_keys": ["{KEY}"]}}}}}}}}"#
     ));
     let Some(Provider::Static(principals)) = auth.cryptosign else { panic!("there are principals") };
-    let extra = Dict::from([("pubkey".to_owned(), Value::from(KEY))]);
+    let extra = Dict::from([("pubkey".to_owned(), Value::from(KEY))]).into();
     let key_for = |seed, authid: &str| {
         let authid = Some(authid.to_owned());
         let hello = hello(Method::Cryptosign, &authid, &extra);
-        match Answerer::new([seed; 32]).principal(&None, &hello, &principals) {
+        match Answerer::new([seed; 32], 16 << 10).principal(&None, &hello, &principals) {
             Answer::Verdict(AuthVerdict::Challenge(Challenge::Cryptosign { key, .. })) => key.to_hex(),
             other => panic!("{other:?}"),
         }

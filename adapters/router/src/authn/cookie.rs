@@ -1,7 +1,7 @@
 //! Cookies that let a client in again: who has proved to be somebody over a WebSocket is known by its cookie afterwards.
 //!
 //! Cookies are kept by their digests: whoever reads the store, in memory or in its file, can not use it to log in. What
-//! is kept is bounded: cookies that nobody has logged in with make room first, then those that end first.
+//! is kept is bounded: those that end first make room. A cookie that nobody has logged in with is not kept at all.
 
 use core::fmt;
 use data_encoding::HEXLOWER;
@@ -48,26 +48,14 @@ pub struct Known {
     pub expires: u64,
 }
 
-#[derive(Clone, Debug)]
-struct Entry {
-    identity: Option<Identity>,
-    expires: u64,
-}
-
-impl Entry {
-    const fn rank(&self, id: CookieId) -> (bool, u64, CookieId) {
-        (self.identity.is_some(), self.expires, id)
-    }
-}
-
 /// The cookies of one service.
 #[derive(Debug)]
 pub struct CookieStore {
     max_age: u64,
     capacity: usize,
-    entries: BTreeMap<CookieId, Entry>,
-    /// Which makes room first.
-    order: BTreeSet<(bool, u64, CookieId)>,
+    entries: BTreeMap<CookieId, Known>,
+    /// Which makes room first: the one that ends first.
+    order: BTreeSet<(u64, CookieId)>,
     /// What is to be written to the file, if there is one.
     journal: Option<Vec<Record>>,
     /// Cookies dropped for want of room.
@@ -85,7 +73,7 @@ pub enum Record {
 
 impl CookieStore {
     /// An empty store, of cookies that are good for `max_age` seconds; at most `capacity` of them. With `journal`
-    /// changes are to be taken by [`CookieStore::take_journal`].
+    /// changes are kept in [`CookieStore::journal`] until [`CookieStore::clear_journal`].
     pub fn new(max_age: u64, capacity: usize, journal: bool) -> Self {
         let journal = journal.then(Vec::new);
         Self {
@@ -103,57 +91,81 @@ impl CookieStore {
     pub fn restore(&mut self, now: u64, record: Record) {
         match record {
             Record::Known(id, known) if known.expires > now => {
-                let expires = known.expires.min(now.saturating_add(self.max_age));
-                self.insert(id, Entry { identity: Some(known.identity), expires });
+                let expires = known.expires.min(self.expiry(now));
+                self.insert(id, Known { expires, ..known });
             }
             Record::Known(id, _) | Record::Forgotten(id) => drop(self.remove(id)),
         }
     }
 
-    /// A cookie was made.
-    pub fn create(&mut self, now: u64, id: CookieId) {
-        self.insert(id, Entry { identity: None, expires: now.saturating_add(self.max_age) });
-    }
-
-    /// Whether a cookie was made here and is good still.
-    pub fn exists(&mut self, now: u64, id: CookieId) -> bool {
-        self.entry(now, id).is_some()
+    /// When a cookie ends that is issued now.
+    pub const fn expiry(&self, now: u64) -> u64 {
+        now.saturating_add(self.max_age)
     }
 
     /// Who has logged in with a cookie.
-    pub fn known(&mut self, now: u64, id: CookieId) -> Option<Identity> {
-        self.entry(now, id)?.identity.clone()
+    pub fn known(&mut self, now: u64, id: CookieId) -> Option<&Identity> {
+        if self.entries.get(&id)?.expires <= now {
+            self.log_out(id);
+        }
+        self.entries.get(&id).map(|known| &known.identity)
     }
 
-    /// Somebody has logged in with a cookie that exists.
-    pub fn log_in(&mut self, now: u64, id: CookieId, identity: Identity) {
-        let Some(entry) = self.entry(now, id) else { return };
-        if entry.identity.as_ref() == Some(&identity) {
-            return;
+    /// Somebody has logged in over the connection for which a cookie was made, which ends at `expires`.
+    ///
+    /// Nobody else can have it yet: a cookie that was there before the connection is never given to this, since whoever
+    /// has planted it would be let in by it.
+    pub fn log_in(&mut self, now: u64, id: CookieId, identity: Identity, expires: u64) {
+        if expires > now {
+            self.insert(id, Known { identity: identity.clone(), expires });
+            self.note(Record::Known(id, Known { identity, expires }));
         }
-        let expires = entry.expires;
-        self.insert(id, Entry { identity: Some(identity.clone()), expires });
-        self.note(Record::Known(id, Known { identity, expires }));
+    }
+
+    /// Somebody has logged in over a connection that has shown a cookie. Returns whether it is that one's. The cookie of
+    /// somebody else is good for nothing any more: the browser has another user now.
+    pub fn log_in_again(&mut self, now: u64, id: CookieId, identity: Identity) -> bool {
+        let Some(known) = self.known(now, id) else { return false };
+        if *known == identity {
+            return true;
+        }
+        let same = |part: fn(&Identity) -> &str| part(known) == part(&identity);
+        if !(same(|i| i.realm.as_str())
+            && same(|i| &i.authid)
+            && same(|i| &i.authrole)
+            && same(|i| &i.authmethod)
+            && same(|i| &i.authprovider))
+        {
+            self.log_out(id);
+            return false;
+        }
+        // What it is told beside may have changed.
+        if let Some(Known { expires, .. }) = self.remove(id) {
+            self.log_in(now, id, identity, expires);
+        }
+        true
     }
 
     /// Nobody is known by this cookie any more.
     pub fn log_out(&mut self, id: CookieId) {
-        if self.remove(id).is_some_and(|entry| entry.identity.is_some()) {
+        if self.remove(id).is_some() {
             self.note(Record::Forgotten(id));
         }
     }
 
-    /// What has changed since this was last asked.
-    pub fn take_journal(&mut self) -> Vec<Record> {
-        self.journal.as_mut().map(core::mem::take).unwrap_or_default()
+    /// What has changed since [`CookieStore::clear_journal`].
+    pub fn journal(&self) -> &[Record] {
+        self.journal.as_deref().unwrap_or_default()
+    }
+
+    /// What has changed so far is kept elsewhere.
+    pub fn clear_journal(&mut self) {
+        self.journal.iter_mut().for_each(Vec::clear);
     }
 
     /// Everything that is worth keeping.
     pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
-        self.entries.iter().filter_map(|(id, entry)| {
-            let identity = entry.identity.clone()?;
-            Some(Record::Known(*id, Known { identity, expires: entry.expires }))
-        })
+        self.entries.iter().map(|(id, known)| Record::Known(*id, known.clone()))
     }
 
     /// Cookies dropped for want of room.
@@ -171,29 +183,21 @@ impl CookieStore {
         self.entries.is_empty()
     }
 
-    fn entry(&mut self, now: u64, id: CookieId) -> Option<&Entry> {
-        if self.entries.get(&id)?.expires <= now {
-            self.log_out(id);
-            return None;
-        }
-        self.entries.get(&id)
-    }
-
-    fn insert(&mut self, id: CookieId, entry: Entry) {
+    fn insert(&mut self, id: CookieId, known: Known) {
         self.remove(id);
         while self.entries.len() >= self.capacity {
-            let Some((_, _, oldest)) = self.order.first().copied() else { break };
+            let Some((_, oldest)) = self.order.first().copied() else { break };
             self.log_out(oldest);
             self.dropped += 1;
         }
-        self.order.insert(entry.rank(id));
-        self.entries.insert(id, entry);
+        self.order.insert((known.expires, id));
+        self.entries.insert(id, known);
     }
 
-    fn remove(&mut self, id: CookieId) -> Option<Entry> {
-        let entry = self.entries.remove(&id)?;
-        self.order.remove(&entry.rank(id));
-        Some(entry)
+    fn remove(&mut self, id: CookieId) -> Option<Known> {
+        let known = self.entries.remove(&id)?;
+        self.order.remove(&(known.expires, id));
+        Some(known)
     }
 
     fn note(&mut self, record: Record) {
@@ -243,21 +247,15 @@ impl Record {
     }
 }
 
-/// The value of a cookie in a request: in `Cookie`, or in `Set-Cookie`, which Autobahn's example of cookies sends back.
-pub fn find<'r>(name: &str, headers: impl Iterator<Item = (&'r str, &'r str)>) -> Option<&'r str> {
-    let mut sent_back = None;
-    for (header, text) in headers {
-        let value = text.split(';').find_map(|pair| {
-            let (found, value) = pair.split_once('=')?;
+/// The value of a cookie in the `Cookie` headers of a request. `Set-Cookie` is a header of responses: what a request says
+/// there is not looked at. Headers are bytes: a cookie of somebody else's that is no text hides no other.
+pub fn find<'r>(name: &str, headers: impl Iterator<Item = (&'r str, &'r [u8])>) -> Option<&'r str> {
+    headers.filter(|(header, _)| *header == "cookie").find_map(|(_, value)| {
+        value.split(|byte| *byte == b';').find_map(|pair| {
+            let (found, value) = core::str::from_utf8(pair).ok()?.split_once('=')?;
             (found.trim() == name).then(|| value.trim().trim_matches('"'))
-        });
-        match header {
-            "cookie" if value.is_some() => return value,
-            "set-cookie" => sent_back = sent_back.or(value),
-            _ => {}
-        }
-    }
-    sent_back
+        })
+    })
 }
 
 #[cfg(test)]
@@ -282,53 +280,69 @@ mod tests {
     #[test]
     fn a_cookie_is_somebody_from_login_to_logout() {
         let mut store = CookieStore::new(60, 10, true);
-        assert!(!store.exists(0, id(1)));
-        store.log_in(0, id(1), joe());
-        assert_eq!(store.known(0, id(1)), None, "a cookie that was never made is nobody's");
-        store.create(0, id(1));
-        assert!(store.exists(59, id(1)) && store.known(59, id(1)).is_none());
-        store.log_in(30, id(1), joe());
-        store.log_in(31, id(1), joe());
-        assert_eq!(store.known(59, id(1)), Some(joe()));
+        assert_eq!(store.known(0, id(1)), None);
+        let expires = store.expiry(0);
+        store.log_in(30, id(1), joe(), expires);
+        assert!(store.log_in_again(31, id(1), joe()));
+        assert_eq!(store.known(59, id(1)), Some(&joe()));
         let known = Record::Known(id(1), Known { identity: joe(), expires: 60 });
-        assert_eq!(store.take_journal(), std::slice::from_ref(&known));
+        assert_eq!(store.journal(), std::slice::from_ref(&known));
+        store.clear_journal();
         assert_eq!(store.records().collect::<Vec<_>>(), [known]);
         store.log_out(id(1));
-        assert!(!store.exists(31, id(1)));
-        assert_eq!(store.take_journal(), [Record::Forgotten(id(1))]);
+        assert_eq!(store.known(31, id(1)), None);
+        assert_eq!(store.journal(), [Record::Forgotten(id(1))]);
+    }
+
+    #[test]
+    fn a_cookie_that_is_shown_becomes_nobody_elses() {
+        let mut store = CookieStore::new(60, 10, true);
+        assert!(!store.log_in_again(0, id(1), joe()), "nobody has logged in with it");
+        assert_eq!(store.known(0, id(1)), None);
+        let others: [fn(&mut Identity); 5] = [
+            |anna| anna.authid = "anna".to_owned(),
+            |anna| anna.authrole = "admin".to_owned(),
+            |anna| anna.realm = Uri::from("realm2"),
+            |anna| anna.authmethod = "ticket".to_owned(),
+            |anna| anna.authprovider = "dynamic".to_owned(),
+        ];
+        for other in others {
+            let mut anna = joe();
+            other(&mut anna);
+            store.log_in(0, id(1), joe(), 60);
+            assert!(!store.log_in_again(1, id(1), anna), "the attacker's cookie");
+            assert_eq!(store.known(1, id(1)), None);
+            assert_eq!(store.journal().last(), Some(&Record::Forgotten(id(1))));
+        }
+        let mut told = joe();
+        told.authextra.clear();
+        store.log_in(0, id(1), joe(), 60);
+        assert!(store.log_in_again(1, id(1), told.clone()));
+        assert_eq!(store.known(59, id(1)), Some(&told));
+        assert_eq!(store.known(60, id(1)), None);
     }
 
     #[test]
     fn cookies_end() {
         let mut store = CookieStore::new(60, 10, true);
-        store.create(0, id(1));
-        store.log_in(0, id(1), joe());
+        store.log_in(0, id(1), joe(), 60);
         assert_eq!(store.known(60, id(1)), None);
         assert!(store.is_empty() && store.order.is_empty());
         // Whatever the clock says.
-        store.create(u64::MAX, id(2));
-        assert!(!store.exists(u64::MAX, id(2)) && store.is_empty());
+        let expires = store.expiry(u64::MAX);
+        store.log_in(u64::MAX, id(2), joe(), expires);
+        assert!(store.known(u64::MAX, id(2)).is_none() && store.is_empty());
     }
 
     #[test]
-    fn memory_is_bounded_and_those_who_are_known_stay() {
+    fn memory_is_bounded_and_what_ends_first_makes_room() {
         let mut store = CookieStore::new(60, 10, false);
-        for n in 0..5 {
-            store.create(0, id(n));
-            store.log_in(0, id(n), joe());
-        }
-        for n in 5..1_000 {
-            store.create(1, id(n));
+        for n in 0..1_000 {
+            store.log_in(0, id(n), joe(), 60 + n as u64);
         }
         assert_eq!((store.len(), store.order.len(), store.dropped()), (10, 10, 990));
-        assert!((0..5).all(|n| store.known(1, id(n)).is_some()));
-        // Of those who are known the one that ends first makes room.
-        for n in 1_000..1_010 {
-            store.create(2, id(n));
-            store.log_in(2, id(n), joe());
-        }
-        assert!(store.len() == 10 && store.known(2, id(0)).is_none() && store.known(2, id(1_009)).is_some());
-        assert!(store.take_journal().is_empty());
+        assert!((990..1_000).all(|n| store.known(1, id(n)).is_some()));
+        assert!(store.journal().is_empty());
     }
 
     #[test]
@@ -352,7 +366,7 @@ mod tests {
             store.restore(10, record);
         }
         assert_eq!(store.records().collect::<Vec<_>>(), [known(2, 100)]);
-        assert!(store.take_journal().is_empty());
+        assert!(store.journal().is_empty());
     }
 
     #[test]
@@ -361,20 +375,29 @@ mod tests {
         let known = |expires| Record::Known(id(1), Known { identity: joe(), expires });
         store.restore(1_000, known(1_000_000));
         assert_eq!(store.records().collect::<Vec<_>>(), [known(1_060)]);
-        assert!(store.exists(1_059, id(1)) && !store.exists(1_060, id(1)));
+        assert!(store.known(1_059, id(1)).is_some() && store.known(1_060, id(1)).is_none());
         store.restore(u64::MAX - 1, known(u64::MAX));
-        assert!(store.exists(u64::MAX - 1, id(1)));
+        assert!(store.known(u64::MAX - 1, id(1)).is_some());
     }
 
     #[test]
     fn cookies_are_found_in_headers() {
-        let find = |headers: &[(&'static str, &'static str)]| super::find("cbtid", headers.iter().copied());
+        let find = |headers: &[(&'static str, &'static str)]| {
+            super::find("cbtid", headers.iter().map(|(name, value)| (*name, value.as_bytes())))
+        };
         assert_eq!(find(&[("cookie", "a=b; cbtid=xyz; c=d")]), Some("xyz"));
         assert_eq!(find(&[("cookie", "cbtid=\"xyz\"")]), Some("xyz"));
+        let bytes: [(&str, &[u8]); 1] = [("cookie", b"a=\xe4; \xff=\xfe;cbtid=xyz; c=\xdf")];
+        assert_eq!(super::find("cbtid", bytes.into_iter()), Some("xyz"));
         assert_eq!(find(&[("cookie", "a=b"), ("cookie", "cbtid=xyz")]), Some("xyz"));
         assert_eq!(find(&[("set-cookie", "cbtid=old; max-age=1"), ("cookie", "cbtid=xyz")]), Some("xyz"));
-        assert_eq!(find(&[("set-cookie", "cbtid=old; max-age=1")]), Some("old"));
-        for none in [&[][..], &[("cookie", "xcbtid=a")], &[("cookie", "cbtid")], &[("x", "cbtid=a")]] {
+        for none in [
+            &[][..],
+            &[("set-cookie", "cbtid=old; max-age=1")],
+            &[("cookie", "xcbtid=a")],
+            &[("cookie", "cbtid")],
+            &[("x", "cbtid=a")],
+        ] {
             assert_eq!(find(none), None);
         }
     }

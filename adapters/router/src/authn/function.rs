@@ -30,8 +30,9 @@ impl fmt::Debug for Login {
 pub trait FunctionAuthenticator: Send + Sync {
     /// Answers a login, now or later, from any thread.
     ///
-    /// It is called on a thread of its own, not on that of the router, one login after the other. One that takes long
-    /// should hand `reply` on: others wait meanwhile.
+    /// It is called on threads of its own, not on that of the router, for several logins at a time: see
+    /// [`function_threads`](crate::config::NodeLimits::function_threads). One that takes long should hand `reply` on, since
+    /// others wait for a thread meanwhile, and may stop when [`Reply::is_wanted`] is false.
     fn authenticate(&self, login: Login, reply: Reply);
 }
 

@@ -1,6 +1,7 @@
 //! What a function authenticator answers, whether a script or a Rust closure gave the answer.
 
 use super::credentials::CraMembers;
+use super::derived::Derived;
 use super::scram::{ScramMembers, ScramSecret};
 use core::fmt;
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ pub struct FunctionGrant {
     pub realm: Option<Uri>,
     /// Key `authid`: the authid to join with, whatever HELLO asked for.
     pub authid: Option<String>,
-    /// Key `extra`: `authextra` of WELCOME.
+    /// Key `extra`: `authextra` of WELCOME, over what the client said in HELLO.
     pub extra: Dict,
     /// Keys `secret` or `password`, and `salt`, `iterations`, `keylen`: what the client must prove with WAMP-CRA.
     pub cra: Option<CraSecret>,
@@ -52,13 +53,23 @@ pub enum FunctionError {
         /// What happened, for the log; without secrets.
         detail: String,
     },
+    /// The authenticator is not there, and may be later: the same, or the client is cut off without ABORT
+    /// ([`Farewell`](wampd_core::router::Farewell)).
+    Unavailable {
+        /// Message of the ABORT: tells nothing of the inside.
+        message: &'static str,
+        /// What happened, for the log; without secrets.
+        detail: String,
+    },
 }
 
 impl fmt::Display for FunctionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied { uri, message } => write!(f, "denied with {}: {message}", uri.as_str()),
-            Self::Failed { message, detail } => write!(f, "{message}: {detail}"),
+            Self::Failed { message, detail } | Self::Unavailable { message, detail } => {
+                write!(f, "{message}: {detail}")
+            }
         }
     }
 }
@@ -74,6 +85,17 @@ const INVALID_RETURN_VALUE: &str = "got invalid return value";
 const MEMBERS: [&str; 6] = ["role", "realm", "authid", "extra", "ticket", "pubkey"];
 
 impl FunctionGrant {
+    /// The same grant with the key that was derived from its password.
+    pub(crate) fn with_derived(mut self, derived: Derived) -> Self {
+        match derived {
+            Derived::Cra(secret) => self.cra = Some(secret),
+            Derived::Scram(Ok(credential)) => self.scram = Some(ScramSecret::Keys(credential)),
+            // That it cannot be derived is found again at once.
+            Derived::Scram(Err(_)) => {}
+        }
+        self
+    }
+
     /// As [`from_value`](Self::from_value), from code that was written for Crossbar.io: it may return its whole record of a user,
     /// and what is not known, or `None`, is passed over, as there.
     ///
@@ -116,7 +138,7 @@ impl FunctionGrant {
                 }
                 "authid" => grant.authid = Some(text(&key, value)?),
                 "extra" => grant.extra = dictionary(&key, value)?,
-                "ticket" => grant.ticket = Some(TicketDigest::of(&text(&key, value)?)),
+                "ticket" => grant.ticket = Some(TicketDigest::of(&secret_text(&key, value)?)),
                 "pubkey" => {
                     let key = PublicKey::from_hex(&text(&key, value)?);
                     grant.pubkey = Some(key.map_err(|error| invalid(format!("pubkey: {error}")))?);
@@ -152,6 +174,7 @@ impl Members {
     fn take(&mut self, key: &str, value: Value) -> Result<(), FunctionError> {
         let known = |names: &[&'static str]| names.iter().find(|name| **name == key).copied();
         match (known(&Self::TEXTS), known(&Self::NUMBERS)) {
+            (Some(name @ ("secret" | "password")), _) => drop(self.texts.insert(name, secret_text(key, value)?)),
             (Some(name), _) => drop(self.texts.insert(name, text(key, value)?)),
             // The memory of a function that takes none.
             (None, Some("memory")) if value == Value::Null => {}
@@ -204,6 +227,12 @@ fn text(key: &str, value: Value) -> Result<String, FunctionError> {
     }
 }
 
+/// A secret. What is empty everybody knows.
+fn secret_text(key: &str, value: Value) -> Result<String, FunctionError> {
+    let text = text(key, value)?;
+    if text.is_empty() { Err(invalid(format!("{key} is empty"))) } else { Ok(text) }
+}
+
 fn dictionary(key: &str, value: Value) -> Result<Dict, FunctionError> {
     match value {
         Value::Dict(dict) => Ok(dict),
@@ -222,6 +251,16 @@ const fn invalid(detail: String) -> FunctionError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn empty_secrets_are_refused() {
+        for key in ["secret", "password", "ticket"] {
+            let record = Dict::from([(key.to_owned(), Value::from(""))]);
+            let refused = FunctionGrant::from_value(Value::Dict(record.clone())).expect_err("refused");
+            assert!(refused.to_string().ends_with(&format!("{key} is empty")), "{refused}");
+            assert!(FunctionGrant::from_record(Value::Dict(record)).is_err());
+        }
+    }
 
     #[test]
     fn the_whole_record_of_a_user_is_an_answer() {

@@ -3,6 +3,7 @@
 pub mod answerer;
 pub mod cookie;
 pub mod credentials;
+pub(crate) mod derived;
 pub mod function;
 pub mod grant;
 pub mod scram;

@@ -78,8 +78,9 @@ impl Answer for Result<Permit, AuthorizerFailed> {
 pub trait FunctionAuthorizer: Send + Sync {
     /// Answers on an attempt, now or later, from any thread.
     ///
-    /// It is called on a thread of its own, not on that of the router, one attempt after the other. One that takes long
-    /// should hand `reply` on: others wait meanwhile.
+    /// It is called on threads of its own, not on that of the router, for several attempts at a time: see
+    /// [`function_threads`](crate::config::NodeLimits::function_threads). One that takes long should hand `reply` on, since
+    /// others wait for a thread meanwhile, and may stop when [`Reply::is_wanted`] is false.
     fn authorize(&self, attempt: Attempt, reply: Reply);
 }
 

@@ -1,4 +1,4 @@
-//! Command lines: `--name value`, `--name=value`, `--switch`, and the rest in order.
+//! Command lines: `--name value`, `--name=value`, `--switch`, `-h` for `--help`, and the rest in order.
 
 use core::fmt;
 
@@ -56,7 +56,8 @@ impl fmt::Display for ArgsError {
 impl core::error::Error for ArgsError {}
 
 impl Args {
-    /// Reads a command line without the names of program and command. After `--` nothing is an option.
+    /// Reads a command line without the names of program and command. `-h` is `--help`, if that is known. `-` alone and
+    /// negative numbers are no options, and after `--` nothing is.
     ///
     /// # Errors
     /// See [`ArgsError`].
@@ -68,12 +69,13 @@ impl Args {
                 parsed.rest.extend(args);
                 break;
             }
-            if !arg.starts_with("--") {
+            if !is_option(&arg) {
                 parsed.rest.push(arg);
                 continue;
             }
             let (name, inline) = match arg.split_once('=') {
                 Some((name, value)) => (name, Some(value.to_owned())),
+                None if arg == "-h" => ("--help", None),
                 None => (arg.as_str(), None),
             };
             let option = known.iter().find(|option| option.name == name);
@@ -84,7 +86,7 @@ impl Args {
                 (false, None) => String::new(),
                 (false, Some(_)) => return Err(ArgsError::NotAValue(option.name)),
             };
-            if parsed.has(option.name) {
+            if parsed.has(option.name) && option.name != "--help" {
                 return Err(ArgsError::Twice(option.name));
             }
             parsed.options.push((option.name, value));
@@ -113,12 +115,20 @@ impl Args {
     }
 }
 
+/// Whether this is meant as an option. A dash alone and a negative number are not.
+fn is_option(arg: &str) -> bool {
+    let Some(name) = arg.strip_prefix('-') else { return false };
+    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const KNOWN: &[Known] =
         &[Known { name: "--file", takes_value: true }, Known { name: "--quiet", takes_value: false }];
+
+    const HELP: &[Known] = &[Known { name: "--help", takes_value: false }];
 
     fn parse(args: &[&str]) -> Result<Args, ArgsError> {
         Args::parse(args.iter().map(|arg| (*arg).to_owned()), KNOWN)
@@ -131,6 +141,19 @@ mod tests {
         assert_eq!(args.rest, ["a", "-", "--file"]);
         assert_eq!(parse(&["--file=7"]).expect("valid").number("--file", 1, 9, 1), Ok(7));
         assert_eq!(parse(&[]).expect("valid").number("--file", 1, 9, 3), Ok(3));
+    }
+
+    #[test]
+    fn a_single_dash_begins_an_option_and_a_negative_number() {
+        for args in [&["-h"][..], &["a", "-h"], &["-h", "-h", "--help"]] {
+            assert!(Args::parse(args.iter().map(|arg| (*arg).to_owned()), HELP).expect("valid").has("--help"));
+        }
+        assert_eq!(parse(&["-h"]), Err(ArgsError::Unknown("--help".to_owned())));
+        for unknown in ["-x", "-hx", "-.5", "-H", "-\u{e4}"] {
+            assert_eq!(parse(&[unknown]), Err(ArgsError::Unknown(unknown.to_owned())));
+        }
+        let rest = ["-1", "-2.5e3", "-0", "-", "--", "-x", "-h"];
+        assert_eq!(parse(&rest).expect("valid").rest, ["-1", "-2.5e3", "-0", "-", "-x", "-h"]);
     }
 
     #[test]

@@ -90,11 +90,19 @@ impl Claim {
             if !is_at(&file, &path) {
                 continue;
             }
-            file.set_len(0).map_err(failed)?;
-            writeln!(file, "{{\"pid\": {}}}", std::process::id()).map_err(failed)?;
+            // The lock is on this very file, so it is not replaced by another.
+            if let Err(error) = write_pid(&mut file) {
+                let _ = std::fs::remove_file(&path);
+                return Err(failed(error));
+            }
             return Ok(Self { path: path.clone(), _file: file });
         }
     }
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    writeln!(file, "{{\"pid\": {}}}", std::process::id())
 }
 
 impl Drop for Claim {

@@ -8,6 +8,7 @@ mod folder;
 pub mod start;
 pub mod stop;
 
+use crate::process::guard;
 use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
 
@@ -111,6 +112,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) 
         Some("--help" | "-h") => help(streams),
         Some("help") => match args.next() {
             None => help(streams),
+            Some(option) if option == "--help" || option == "-h" => help(streams),
             Some(name) => match find(&name) {
                 Some(command) => {
                     writeln!(streams.out, "{}", command.usage)?;
@@ -123,6 +125,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) 
             writeln!(streams.out, "wampd {}", env!("CARGO_PKG_VERSION"))?;
             Ok(Outcome::Success)
         }
+        // How `wampd start` runs this program beside itself: nothing for users.
+        Some(guard::COMMAND) => guard::run(streams.input).map(|()| Outcome::Success),
         Some(name) => match find(name) {
             Some(command) => (command.run)(args.collect(), streams),
             None => complain(streams, &format!("there is no command {name:?}")),
@@ -169,12 +173,20 @@ mod tests {
     fn help_names_every_command() {
         let (outcome, out, err) = wampd(&["--help"]);
         assert_eq!((outcome, err.as_str()), (Outcome::Success, ""));
+        assert_eq!(wampd(&["-h"]).1, out);
         assert_eq!(wampd(&["help"]).1, out);
+        assert_eq!(wampd(&["help", "-h"]).1, out);
         for Command { name, usage, .. } in COMMANDS {
             assert!(out.contains(&format!("\n  {name}")), "{out}");
             assert!(usage.starts_with(&format!("usage: wampd {name}")), "{usage}");
             assert_eq!(wampd(&["help", name]), (Outcome::Success, format!("{usage}\n"), String::new()));
-            assert_eq!(wampd(&[name, "--help"]), (Outcome::Success, format!("{usage}\n"), String::new()));
+            for help in ["--help", "-h"] {
+                assert_eq!(wampd(&[name, help]), (Outcome::Success, format!("{usage}\n"), String::new()));
+                assert_eq!(wampd(&[name, "a", "-1", help]), (Outcome::Success, format!("{usage}\n"), String::new()));
+            }
+            let (outcome, out, err) = wampd(&[name, "-x"]);
+            assert_eq!((outcome, out.as_str()), (Outcome::Usage, ""));
+            assert!(err.contains("unknown option -x"), "{err}");
         }
     }
 

@@ -12,7 +12,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use wampd_mio::ServerHandle;
 
 /// How to use the command.
@@ -36,6 +38,9 @@ Crossbar.io's --loglevel and --logformat are understood, too.
 Ends with 0 after a shutdown in good order, 1 if the router could not be started or was
 stopped at once, 2 if it was called wrongly.";
 
+/// How long the end of the program waits for whoever reads its log.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 const KNOWN: &[Known] = &[
     Known { name: "--config", takes_value: true },
     Known { name: "--cbdir", takes_value: true },
@@ -51,7 +56,7 @@ const KNOWN: &[Known] = &[
 /// # Errors
 /// If writing fails, or the system's poll or signals.
 pub fn run(args: Vec<String>, streams: &mut Streams<'_>) -> io::Result<Outcome> {
-    let (args, log) = match parse(args) {
+    let (args, level, format) = match parse(args) {
         Ok(parsed) => parsed,
         Err(message) => return usage(streams, &message),
     };
@@ -62,18 +67,24 @@ pub fn run(args: Vec<String>, streams: &mut Streams<'_>) -> io::Result<Outcome> 
     if let Some(other) = args.rest.first() {
         return usage(streams, &format!("what is {other:?}? Give a configuration as --config"));
     }
-    let Some(given) = Given::of(&args) else { return demo(log, streams) };
-    let (config, warnings) = match given.file().and_then(|file| config::load(&file)) {
+    let log = Arc::new(Log::in_background(level, format, Box::new(io::stderr()))?);
+    let outcome = start(&args, &log, streams);
+    log.finish(FAREWELL);
+    outcome
+}
+
+fn start(args: &Args, log: &Arc<Log>, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+    let Some(given) = Given::of(args) else { return demo(log, streams) };
+    let (mut config, warnings) = match given.file().and_then(|file| config::load(&file)) {
         Ok(loaded) => loaded,
-        Err(report) => return refuse(&report, &log, streams),
+        Err(report) => return refuse(&report, log, streams),
     };
-    let log = Arc::new(log);
-    tell(&warnings, &log, streams)?;
+    tell(&warnings, log, streams)?;
     let claim = match given.folder().map(Claim::new).transpose() {
         Ok(claim) => claim,
         Err(ClaimError::Taken(pid)) => {
             let pid = pid.map_or_else(String::new, |pid| format!(" as process {}", pid.as_raw_nonzero()));
-            return not_started(&format!("a node runs from this folder already{pid}"), &log, streams);
+            return not_started(&format!("a node runs from this folder already{pid}"), log, streams);
         }
         Err(ClaimError::Io(file, error)) => {
             log.warn("wampd stop will not find this node").text("file", file.display()).text("error", error).end();
@@ -83,16 +94,26 @@ pub fn run(args: Vec<String>, streams: &mut Streams<'_>) -> io::Result<Outcome> 
     if let Some(key) = &config.router.cryptosign_key {
         log.info("clients of cryptosign may know this node by its key").text("public_key", key.public().to_hex()).end();
     }
+    config.guard = own_program();
+    if given.folder().is_some() {
+        config = config.for_node_folder();
+    }
     let connections = config.limits.server.max_connections;
     let outcome = match Node::bind(config, log.clone()) {
         Ok(node) => {
-            allow_files(connections, &log);
-            serve(node, &log)
+            allow_files(connections, log);
+            serve(node, log)
         }
-        Err(error) => not_started(&error, &log, streams),
+        Err(error) => not_started(&error, log, streams),
     };
     drop(claim);
     outcome
+}
+
+/// The program that runs here: on Linux even when its file was replaced meanwhile.
+fn own_program() -> Option<PathBuf> {
+    let here = PathBuf::from("/proc/self/exe");
+    if here.exists() { Some(here) } else { std::env::current_exe().ok() }
 }
 
 /// Takes as many file descriptors as the system lets this process have, and tells if that limits the connections.
@@ -125,23 +146,22 @@ or open http://127.0.0.1:8080/ in a browser, or connect with any WAMP client. Ct
 the router.
 ";
 
-fn demo(log: Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {
+fn demo(log: &Arc<Log>, streams: &mut Streams<'_>) -> io::Result<Outcome> {
     let config = match demo::config() {
         Ok(config) => config,
-        Err(report) => return refuse(&report, &log, streams),
+        Err(report) => return refuse(&report, log, streams),
     };
-    let log = Arc::new(log);
     match Node::bind(config, log.clone()) {
         Ok(node) => {
             writeln!(streams.out, "{DEMO}")?;
             streams.out.flush()?;
-            serve(node.with_demo(), &log)
+            serve(node.with_demo(), log)
         }
-        Err(error) => not_started(&error, &log, streams),
+        Err(error) => not_started(&error, log, streams),
     }
 }
 
-fn parse(args: Vec<String>) -> Result<(Args, Log), String> {
+fn parse(args: Vec<String>) -> Result<(Args, Level, LogFormat), String> {
     let args = Args::parse(args, KNOWN).map_err(|error: ArgsError| error.to_string())?;
     let level = match args.get("--log-level").or_else(|| args.get("--loglevel")) {
         None => Level::Info,
@@ -158,7 +178,7 @@ fn parse(args: Vec<String>) -> Result<(Args, Log), String> {
         Some("json") => LogFormat::Json,
         Some(_) => return Err("--log-format must be text or json".to_owned()),
     };
-    Ok((args, Log::new(level, format, Box::new(io::stderr()))))
+    Ok((args, level, format))
 }
 
 fn usage(streams: &mut Streams<'_>, message: &str) -> io::Result<Outcome> {
@@ -196,7 +216,10 @@ fn refuse(report: &Report, log: &Log, streams: &mut Streams<'_>) -> io::Result<O
 
 fn not_started(why: &dyn Display, log: &Log, streams: &mut Streams<'_>) -> io::Result<Outcome> {
     match log.format() {
-        LogFormat::Text => writeln!(streams.err, "wampd: not started: {why}")?,
+        LogFormat::Text => {
+            log.finish(FAREWELL);
+            writeln!(streams.err, "wampd: not started: {why}")?;
+        }
         LogFormat::Json => log.error("not started").text("why", why).end(),
     }
     Ok(Outcome::Failure)
@@ -204,8 +227,12 @@ fn not_started(why: &dyn Display, log: &Log, streams: &mut Streams<'_>) -> io::R
 
 fn serve(node: Node, log: &Arc<Log>) -> io::Result<Outcome> {
     let signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    for endpoint in node.endpoints() {
-        log.info("listening").text("endpoint", endpoint).end();
+    if node.listens() {
+        for endpoint in node.endpoints() {
+            log.info("listening").text("endpoint", endpoint).end();
+        }
+    } else {
+        log.info("waiting for components to be ready before listening").end();
     }
     let (handle, reloader) = (node.handle(), node.reloader());
     let (stop, stopper) = (signals.handle(), std::thread::Builder::new().name("wampd-signals".to_owned()));
@@ -229,7 +256,7 @@ fn obey_signals(mut signals: Signals, server: &ServerHandle, certificates: &Relo
         let number = signal.unsigned_abs().into();
         if signal == SIGHUP {
             log.info("signal received: loading certificates again").number("signal", number).end();
-            certificates.reload();
+            certificates.ask();
         } else if shutting_down {
             log.warn("signal received again: stopping at once").number("signal", number).end();
             server.stop();

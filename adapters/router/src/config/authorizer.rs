@@ -108,7 +108,9 @@ mod tests {
     fn the_example_is_served_as_it_is() {
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/function-authorizer/config.json");
         let (node, report) = load(Path::new(example)).unwrap_or_else(|report| panic!("{report}"));
-        assert_eq!(report.to_string(), "");
+        // Its secret is known to everybody who has the example.
+        let warned = |line: &str| !line.contains("ticket: every user of this system can read this secret");
+        assert!(!report.to_string().lines().any(warned), "{report}");
         let Authorizer::Function(function) = authorizer(&node, "user") else { panic!("{node:?}") };
         assert!(function.name.ends_with("authorizer.rhai"), "{function:?}");
     }
@@ -126,7 +128,7 @@ mod tests {
         for (members, part) in [
             (r#""authorizer": "com.a", "permissions": []"#.to_owned(), "either permissions or an authorizer"),
             (r#""authorizer": "com..a""#.to_owned(), "authorizer: \"com..a\" is not a URI of this realm"),
-            (r#""authorizer": "com.A""#.to_owned(), "is not a URI of this realm: forbidden character 'A'"),
+            (r#""authorizer": "com.a b""#.to_owned(), "is not a URI of this realm: forbidden character ' '"),
             (r#""authorizer": "wamp.session.get""#.to_owned(), "is reserved"),
             (r#""authorizer": 7"#.to_owned(), "authorizer: expected"),
             (r#""authorizer": {}"#.to_owned(), "authorizer: the key \"type\" is missing"),

@@ -12,7 +12,7 @@ pub struct CookieConfig {
     pub length: usize,
     /// `max_age`: seconds until a cookie is good for nothing. Default 7 days.
     pub max_age: u64,
-    /// `secure`: browsers send it over TLS alone. Default false.
+    /// `secure`: browsers send it over TLS alone. Default: whether the endpoint has TLS.
     pub secure: bool,
     /// `http_strict`: scripts of pages can not read it. Default true.
     pub http_only: bool,
@@ -20,6 +20,9 @@ pub struct CookieConfig {
     pub same_site: SameSite,
     /// `store`.
     pub store: CookieStorage,
+    /// `wampd.end_on_normal`: a session that leaves with `wamp.close.normal` ends the cookie, as one that leaves with
+    /// `wamp.close.logout` does. Other sessions of the cookie stay. Default false.
+    pub end_on_normal: bool,
 }
 
 /// Which pages a browser sends a cookie for.
@@ -74,7 +77,15 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<CookieConfig
     // 62 characters: less than 16 could be guessed.
     let length = section.integer(cx, "length", 16..=64, "characters", 24) as usize;
     let max_age = section.integer(cx, "max_age", 1..=86_400 * 3_600, "s", 86_400 * 7);
-    let secure = section.bool(cx, "secure", false);
+    let secure = section.get("secure").and_then(|item| {
+        let secure = item.bool(cx)?;
+        if cx.tls && !secure {
+            let hint = "remove it: true is the default with TLS";
+            cx.warn(&item.place, "browsers send this cookie without TLS too, where others can read it", hint);
+        }
+        Some(secure)
+    });
+    let secure = secure.unwrap_or(cx.tls);
     let http_only = section.bool(cx, "http_strict", true);
     let choices = [("Strict", SameSite::Strict), ("Lax", SameSite::Lax), ("None", SameSite::None)];
     let same_site = section.get("same_site").and_then(|item| item.one_of(cx, &choices)).unwrap_or(SameSite::Lax);
@@ -88,8 +99,13 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<CookieConfig
         }
         None => Some(CookieStorage::Memory),
     };
+    let mut end_on_normal = false;
+    if let Some(mut wampd) = section.get("wampd").and_then(|item| item.map(cx)) {
+        end_on_normal = wampd.bool(cx, "end_on_normal", false);
+        wampd.finish(cx);
+    }
     section.finish(cx);
-    Some(CookieConfig { name, length, max_age, secure, http_only, same_site, store: store? })
+    Some(CookieConfig { name, length, max_age, secure, http_only, same_site, store: store?, end_on_normal })
 }
 
 fn name(cx: &mut Context<'_>, item: &Item<'_>) -> Option<String> {

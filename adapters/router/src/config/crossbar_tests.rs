@@ -1,7 +1,7 @@
 //! What configurations of Crossbar.io have beyond what a node of wampd would be written with.
 
 use super::tests::{errors, json, lines, node_with, warnings};
-use super::{CookieStorage, Endpoint, Link, PathService};
+use super::{CookieStorage, Endpoint, Link, Listen, PathService};
 use std::path::Path;
 use wampd_core::router::Action;
 use wampd_core::uri::MatchPolicy;
@@ -89,7 +89,10 @@ fn cookies_of_a_database_are_kept_in_its_folder() {
 fn container(members: &str) -> String {
     let component = format!(r#"{{"type": "class", "classname": "a.B", "realm": "realm1"{members}}}"#);
     let container = format!(r#"{{"type": "container", "components": [{component}]}}, {{"type": "router","#);
-    node_with(r#"[{"name": "anonymous"}, {"name": "backend"}]"#, "").replacen(r#"{"type": "router","#, &container, 1)
+    let ticket = r#"{"type": "static", "principals": {"b": {"ticket": "t", "role": "backend"}}}"#;
+    let auth = format!(r#"{{"anonymous": {{"type": "static"}}, "ticket": {ticket}}}"#);
+    let roles = r#"[{"name": "anonymous"}, {"name": "backend"}]"#;
+    node_with(roles, &auth).replacen(r#"{"type": "router","#, &container, 1)
 }
 
 #[test]
@@ -131,4 +134,31 @@ fn components_connect_by_a_transport_of_their_own() {
 fn endpoints_are_where_they_are() {
     let (node, _) = json(&behind_proxies("")).unwrap_or_else(|report| panic!("{report}"));
     assert!(matches!(&node.transports[0].endpoint, Endpoint::Unix { path, .. } if path.ends_with("router.sock")));
+}
+
+#[test]
+fn a_node_folder_tells_the_session_id_alone_when_a_session_leaves_unless_it_says_otherwise() {
+    let told = |text: &str| {
+        let (node, _) = json(text).unwrap_or_else(|report| panic!("{report}"));
+        let before = node.router.realms[0].leave_event_details;
+        (before, node.for_node_folder().router.realms[0].leave_event_details)
+    };
+    let with = |wampd: &str| node_with(&format!(r#"[{{"name": "anonymous"}}], "wampd": {wampd}"#), "");
+    assert_eq!(told(&node_with(r#"[{"name": "anonymous"}]"#, "")), (true, false));
+    assert_eq!(told(&with(r#"{"leave_event_details": true}"#)), (true, true));
+    assert_eq!(told(&with(r#"{"leave_event_details": false}"#)), (false, false));
+}
+
+#[test]
+fn when_a_node_listens() {
+    let with = |listen: &str| {
+        let node = node_with(r#"[{"name": "anonymous"}]"#, "");
+        node.replacen('{', &format!(r#"{{"wampd": {{"listen": {listen}}}, "#), 1)
+    };
+    let (node, _) = json(&node_with(r#"[{"name": "anonymous"}]"#, "")).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(node.listen, Listen::WhenReady);
+    let (node, _) = json(&with(r#""at_once""#)).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(node.listen, Listen::AtOnce);
+    let found = errors(&with("true"));
+    assert!(found.iter().any(|line| line.contains("listen")), "{found:#?}");
 }

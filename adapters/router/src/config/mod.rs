@@ -11,6 +11,7 @@ mod auth;
 mod authorizer;
 mod cookie;
 mod endpoint;
+mod exposure;
 mod json;
 mod limits;
 mod link;
@@ -36,6 +37,8 @@ mod yaml;
 #[cfg(test)]
 mod crossbar_tests;
 #[cfg(test)]
+mod reach_tests;
+#[cfg(test)]
 mod tests;
 
 pub use auth::{
@@ -46,7 +49,7 @@ pub use authorizer::{Authorizer, FunctionAuthz};
 pub use cookie::{CookieConfig, CookieStorage, SameSite};
 pub use endpoint::Endpoint;
 pub use limits::{LimitDoc, NodeLimits, limit_docs};
-pub use node::{Authorizers, NodeConfig};
+pub use node::{Authorizers, Listen, NodeConfig};
 pub use reader::Surroundings;
 pub use report::{Problem, Report, Severity};
 pub use secret::Secret;
@@ -58,6 +61,7 @@ pub use web::{PathService, Route, Routes, StaticConfig};
 pub use websocket::WebSocketConfig;
 pub use workers::{ComponentConfig, GuestConfig, Link};
 
+use crate::node::certificates;
 use crate::script::read_script;
 use reader::{Context, Item};
 use std::path::{Path, PathBuf};
@@ -104,8 +108,11 @@ pub fn load(path: &Path) -> Result<(NodeConfig, Report), Report> {
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let variable = |name: &str| std::env::var(name).ok();
-    let surroundings = Surroundings { folder, variable: &variable, script: &read_script };
+    let surroundings = Surroundings { folder, variable: &variable, script: &read_script, tls: &certificates::check };
     let (mut node, mut report) = parse(&file, &text, Syntax::of(path, &text), &surroundings)?;
+    if let Some(place) = node.written_secret.take() {
+        exposure::readable(&mut report, path, "this secret", exposure::WRITTEN, Some(&place));
+    }
     node.router.cryptosign_key = node_key::read(folder, &mut report);
     if report.has_errors() { Err(report) } else { Ok((node, report)) }
 }

@@ -4,15 +4,16 @@ use super::authorizer::Authorizer;
 use super::limits::{self, NodeLimits};
 use super::lint;
 use super::python;
-use super::reader::{Context, Item, Section};
+use super::reader::{Context, Item, Place, Section};
 use super::realm;
 use super::transport::{self, TransportConfig};
 use super::tree::Kind;
 use super::workers::{self, ComponentConfig, GuestConfig};
 use crate::process::{HostLimits, HostedFunction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
-use wampd_core::router::RouterConfig;
+use wampd_core::router::{Farewell, RouterConfig};
 use wampd_core::uri::Uri;
 
 /// The only version of the configuration format.
@@ -40,6 +41,42 @@ pub struct NodeConfig {
     pub functions: Vec<Arc<HostedFunction>>,
     /// Limits of those processes: `wampd.host_limits`.
     pub host_limits: HostLimits,
+    /// Environment variables that secrets of the configuration come from, as `${NAME}`. Components, guests and functions
+    /// get one only if their `env` names it.
+    pub secret_variables: BTreeSet<String>,
+    /// The program of the guard, which ends components, guests and functions when the node was killed: that of `wampd`,
+    /// since it is run with a command of its own. Not part of the file; `wampd start` sets it. `None`: they go on then.
+    pub guard: Option<PathBuf>,
+    /// When the transports listen: `wampd.listen`.
+    pub listen: Listen,
+    /// Realms whose `leave_event_details` is in the file.
+    leave_event_details: BTreeSet<Uri>,
+    /// Where the first secret is that stands in the file.
+    pub(super) written_secret: Option<Place>,
+}
+
+impl NodeConfig {
+    /// With the defaults of a node folder, in which programs are at home that were written for Crossbar.io:
+    /// `leave_event_details` of its realms is false.
+    #[must_use]
+    pub fn for_node_folder(mut self) -> Self {
+        for realm in &mut self.router.realms {
+            realm.leave_event_details &= self.leave_event_details.contains(&realm.name);
+        }
+        self
+    }
+}
+
+/// When the transports of a node listen that has components with a role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listen {
+    /// When these components are ready, or have failed, or have taken longer than
+    /// [`start_timeout`](HostLimits::start_timeout), one after the other. Components with a transport of their own, and
+    /// guests, are started then.
+    #[default]
+    WhenReady,
+    /// At once.
+    AtOnce,
 }
 
 pub(super) fn read(cx: &mut Context<'_>, root: &Item<'_>) -> Option<NodeConfig> {
@@ -48,12 +85,17 @@ pub(super) fn read(cx: &mut Context<'_>, root: &Item<'_>) -> Option<NodeConfig> 
     section.get("$schema");
     controller(cx, &mut section);
     let mut node = NodeConfig::default();
+    // What Crossbar.io does, and what all clients come back from.
+    node.router.farewell = Farewell::Silent;
     wampd(cx, &mut section, &mut node);
     if let Some(item) = section.require(cx, "workers", "add a list with one worker of type router") {
         read_workers(cx, &item, &mut node);
     }
     section.finish(cx);
     node.functions = core::mem::take(&mut cx.functions);
+    node.written_secret = cx.written_secret.take();
+    node.leave_event_details = core::mem::take(&mut cx.leave_event_details);
+    node.secret_variables = core::mem::take(&mut cx.secret_variables);
     lint::check(cx, &node);
     Some(node)
 }
@@ -90,6 +132,10 @@ fn wampd(cx: &mut Context<'_>, section: &mut Section<'_>, node: &mut NodeConfig)
     if let Some(mut section) = wampd.get("limits").and_then(|item| item.map(cx)) {
         limits::read(cx, &mut section, limits::ROUTER, &mut node.router.limits);
         limits::read(cx, &mut section, limits::NODE, &mut node.limits);
+        if let Some(mut section) = section.get("per_address").and_then(|item| item.map(cx)) {
+            limits::read(cx, &mut section, limits::PER_ADDRESS, &mut node.limits.server.per_address);
+            section.finish(cx);
+        }
         section.finish(cx);
     }
     if let Some(mut section) = wampd.get("script_limits").and_then(|item| item.map(cx)) {
@@ -102,11 +148,20 @@ fn wampd(cx: &mut Context<'_>, section: &mut Section<'_>, node: &mut NodeConfig)
         limits::read(cx, &mut section, limits::HOST, &mut node.host_limits);
         section.finish(cx);
     }
+    if let Some(item) = wampd.get("farewell") {
+        let farewells = [("silent", Farewell::Silent), ("told", Farewell::Told)];
+        node.router.farewell = item.one_of(cx, &farewells).unwrap_or(node.router.farewell);
+    }
+    if let Some(item) = wampd.get("listen") {
+        node.listen =
+            item.one_of(cx, &[("when_ready", Listen::WhenReady), ("at_once", Listen::AtOnce)]).unwrap_or_default();
+    }
     python::interpreter(cx, &mut wampd);
     wampd.finish(cx);
 }
 
 fn read_workers(cx: &mut Context<'_>, item: &Item<'_>, node: &mut NodeConfig) {
+    cx.sources.workers = Some(item.place.clone());
     let workers = item.list(cx).unwrap_or_default();
     if workers.is_empty() && matches!(item.node.kind, Kind::List(_)) {
         cx.error(&item.place, "there is no worker", "add one of type router");

@@ -3,6 +3,7 @@
 //! Crossbar.io makes one when a node first starts, as `key.priv` beside the configuration: some text, an empty line, then
 //! lines of `name: value`, among them `public-key-ed25519` and `private-key-ed25519` in hexadecimal.
 
+use super::exposure;
 use super::report::{Problem, Report, Severity};
 use std::io;
 use std::path::Path;
@@ -38,7 +39,10 @@ pub(super) fn read(folder: &Path, report: &mut Report) -> Option<SecretKey> {
         }
     };
     match content {
-        Content::Key(key) => Some(key),
+        Content::Key(key) => {
+            exposure::readable(report, &folder.join(FILE), "key.priv, the key of this node", "", None);
+            Some(key)
+        }
         Content::Other => {
             let message = format!("{FILE} beside this file is ignored: it is not the key of a node");
             problem(Severity::Warning, message, "that has a line private-key-ed25519");

@@ -104,9 +104,15 @@ pub(super) fn environment(cx: &mut Context<'_>, options: &mut Section<'_>) {
     }
     if let Some(vars) = env.get("vars").and_then(|item| item.map(cx)) {
         for (name, value) in vars.items() {
-            if let Some(value) = value.str(cx) {
-                cx.python.variables.insert(name.to_owned(), value.to_owned());
-            }
+            let Some(text) = value.str(cx) else { continue };
+            // `${NAME}` hands on what is not inherited since the configuration takes a secret from it.
+            let text = if text.starts_with("${") && text.ends_with('}') {
+                let Some(secret) = value.secret(cx) else { continue };
+                secret.reveal().to_owned()
+            } else {
+                text.to_owned()
+            };
+            cx.python.variables.insert(name.to_owned(), text);
         }
     }
     env.finish(cx);

@@ -4,7 +4,9 @@ use super::lint::Sources;
 use super::python::Python;
 use super::report::{Problem, Report, Severity};
 use super::secret::Secret;
+use super::tls::TlsConfig;
 use super::tree::{Entry, Kind, Node, Position};
+use crate::node::certificates::CertificateError;
 use crate::process::HostedFunction;
 use crate::script::{ScriptError, ScriptLimits};
 use core::ops::RangeInclusive;
@@ -12,6 +14,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use wampd_core::uri::Uri;
 
 /// What a configuration refers to outside of it.
 pub struct Surroundings<'a> {
@@ -21,6 +24,8 @@ pub struct Surroundings<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// The text of a script.
     pub script: &'a dyn Fn(&Path) -> Result<String, ScriptError>,
+    /// Whether the files of an endpoint's TLS can be used. Where they are not looked at, `&|_| Ok(())`.
+    pub tls: &'a dyn Fn(&TlsConfig) -> Result<(), CertificateError>,
 }
 
 /// The findings so far and what the file may refer to.
@@ -36,6 +41,14 @@ pub(super) struct Context<'a> {
     pub(super) sources: Sources,
     /// The longest time for the opening handshake that the services of the transport being read ask for.
     pub(super) open_timeout: Option<Duration>,
+    /// Whether the transport being read has TLS.
+    pub(super) tls: bool,
+    /// Environment variables that secrets come from.
+    pub(super) secret_variables: BTreeSet<String>,
+    /// Where the first secret is that stands in the file itself.
+    pub(super) written_secret: Option<Place>,
+    /// Realms whose `leave_event_details` is in the file.
+    pub(super) leave_event_details: BTreeSet<Uri>,
 }
 
 impl<'a> Context<'a> {
@@ -49,6 +62,10 @@ impl<'a> Context<'a> {
             functions: Vec::new(),
             sources: Sources::default(),
             open_timeout: None,
+            tls: false,
+            secret_variables: BTreeSet::new(),
+            written_secret: None,
+            leave_event_details: BTreeSet::new(),
         }
     }
 
@@ -222,8 +239,10 @@ impl<'t> Item<'t> {
     pub(super) fn secret(&self, cx: &mut Context<'_>) -> Option<Secret> {
         let text = self.str(cx)?;
         let Some(name) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
+            cx.written_secret.get_or_insert_with(|| self.place.clone());
             return self.nonempty_secret(cx, text.to_owned());
         };
+        cx.secret_variables.insert(name.to_owned());
         match (cx.surroundings.variable)(name) {
             Some(value) => self.nonempty_secret(cx, value),
             None => {

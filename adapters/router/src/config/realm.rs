@@ -1,12 +1,13 @@
 //! Realms, roles and permissions.
 
 use super::authorizer::{self, Authorizer};
+use super::exposure::Deciding;
 use super::reader::{Context, Item, Place, Section};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use wampd_core::id::MAX_ID;
 use wampd_core::router::{
-    Allow, Disclose, ForceReregister, Permissions, RealmConfig, RequestIdCheck, RoleConfig, Rule,
+    Allow, Disclose, ForceReregister, Permissions, RealmConfig, RequestIdCheck, RoleConfig, Rule, SlowSubscribers,
 };
 use wampd_core::uri::{MatchPolicy, Uri, UriRule};
 
@@ -19,8 +20,8 @@ pub(super) fn read(
     let mut section = item.map(cx)?;
     let name = section.require(cx, "name", "the name that clients join").and_then(|item| name(cx, &item, others));
     let mut realm = RealmConfig::new(name.clone().unwrap_or_default(), Vec::new());
-    // As with Crossbar.io.
-    realm.uri_rule = UriRule::Strict;
+    // What a client is for that registers again while the router does not know that its connection is dead.
+    realm.force_reregister = ForceReregister::SamePrincipal;
     options(cx, &mut section, &mut realm);
     let mut authorizers = BTreeMap::new();
     if let Some(item) = section.get("roles") {
@@ -73,22 +74,42 @@ fn options(cx: &mut Context<'_>, section: &mut Section<'_>, realm: &mut RealmCon
             realm.request_ids = item.one_of(cx, &checks).unwrap_or_default();
         }
         realm.disclose_me = wampd.bool(cx, "disclose_me", realm.disclose_me);
-        realm.leave_event_details = wampd.bool(cx, "leave_event_details", realm.leave_event_details);
+        if let Some(item) = wampd.get("leave_event_details") {
+            realm.leave_event_details = item.bool(cx).unwrap_or(realm.leave_event_details);
+            cx.leave_event_details.insert(realm.name.clone());
+        }
         realm.call_timeout = timeout(cx, &mut wampd, "call_timeout_ms");
         realm.max_call_timeout = timeout(cx, &mut wampd, "max_call_timeout_ms");
-        if let Some(item) = wampd.get("throttle_publishers_ms") {
-            realm.throttle_publishers = item.integer(cx, 1..=60_000, "ms").map(Duration::from_millis);
-        }
+        slow_subscribers(cx, &mut wampd, realm);
         realm.progress_needs_canceling = wampd.bool(cx, "progress_needs_canceling", false);
+        realm.progress_needs_feature = wampd.bool(cx, "progress_needs_feature", false);
         if let Some(item) = wampd.get("force_reregister") {
             let whom = [
                 ("nobody", ForceReregister::Nobody),
                 ("same_principal", ForceReregister::SamePrincipal),
                 ("anybody", ForceReregister::Anybody),
             ];
-            realm.force_reregister = item.one_of(cx, &whom).unwrap_or_default();
+            realm.force_reregister = item.one_of(cx, &whom).unwrap_or(realm.force_reregister);
         }
         wampd.finish(cx);
+    }
+}
+
+/// How long publishers wait for slow subscribers unless that is given.
+const THROTTLE: Duration = Duration::from_millis(100);
+
+/// What becomes of subscribers that do not keep up, and of those who publish to them.
+fn slow_subscribers(cx: &mut Context<'_>, section: &mut Section<'_>, realm: &mut RealmConfig) {
+    if let Some(item) = section.get("slow_subscribers") {
+        let policies = [
+            ("drop", (SlowSubscribers::Drop, None)),
+            ("wait", (SlowSubscribers::Drop, Some(THROTTLE))),
+            ("close", (SlowSubscribers::Close, None)),
+        ];
+        (realm.slow_subscribers, realm.throttle_publishers) = item.one_of(cx, &policies).unwrap_or_default();
+    }
+    if let Some(item) = section.get("throttle_publishers_ms") {
+        realm.throttle_publishers = item.integer(cx, 1..=60_000, "ms").map(Duration::from_millis);
     }
 }
 
@@ -105,6 +126,7 @@ fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<(R
             cx.error(&item.place, format!("the realm already has a role {name:?}"), "merge the two, or rename one");
             return None;
         }
+        cx.sources.defined_roles.push((name.clone(), item.place));
         Some(name)
     });
     let mut permissions: Vec<(Rule, Place)> = Vec::new();
@@ -121,7 +143,13 @@ fn role(cx: &mut Context<'_>, item: &Item<'_>, realm: &RealmConfig) -> Option<(R
         if section.has("permissions") {
             cx.error(&item.place, "a role has either permissions or an authorizer", "remove one of the two");
         }
-        authorizer::read(cx, &item, realm.uri_rule)
+        let authorizer = authorizer::read(cx, &item, realm.uri_rule);
+        if let Some(Authorizer::Procedure(procedure)) = &authorizer {
+            let (procedure, realm) = (procedure.clone(), Some(realm.name.clone()));
+            let (what, place) = ("what a role may do", item.place);
+            cx.sources.authorizers.push(Deciding { procedure, realm, caller: None, what, place });
+        }
+        authorizer
     });
     section.get("id");
     section.get("description");
@@ -229,7 +257,7 @@ fn starred(text: &str) -> (String, MatchPolicy) {
     }
 }
 
-/// Warns of rules that no message can ever match.
+/// Warns of rules that no message can ever match, or none that is likely meant.
 fn lint_pattern(
     cx: &mut Context<'_>,
     place: &Place,
@@ -238,15 +266,16 @@ fn lint_pattern(
     rule: UriRule,
     allow: Allow,
 ) {
+    let starred = "with match given, * is an ordinary character: use match wildcard and empty components";
     if let Err(error) = Uri::parse_pattern(pattern, rule, matching) {
         let hint = match (pattern.contains('*'), rule, Uri::parse_pattern(pattern, UriRule::Loose, matching)) {
-            (true, ..) => "with match given, * is an ordinary character: use match wildcard and empty components",
-            (_, UriRule::Strict, Ok(_)) => {
-                "the realm takes strict URIs: a-z, 0-9 and _; or set options.uri_check to loose"
-            }
+            (true, ..) => starred,
+            (_, UriRule::Strict, Ok(_)) => "options.uri_check is strict: a-z, 0-9 and _",
             _ => "correct the URI",
         };
         cx.warn(place, format!("this rule can never match: {error}"), hint);
+    } else if pattern.contains('*') {
+        cx.warn(place, "this rule matches only URIs with a star", starred);
     }
     let first = pattern.split('.').next().unwrap_or_default();
     let reserved = first == "wamp" && (matching != MatchPolicy::Prefix || pattern.starts_with("wamp."));

@@ -4,7 +4,7 @@ use crate::script::read_script;
 use proptest::prelude::*;
 use std::time::Duration;
 use wampd_core::auth::{CraSecret, TicketDigest};
-use wampd_core::router::{Action, EventHistory, ForceReregister, Permissions, RequestIdCheck};
+use wampd_core::router::{Action, EventHistory, ForceReregister, Permissions, RequestIdCheck, SlowSubscribers};
 use wampd_core::uri::{MatchPolicy, Uri, UriRule};
 use wampd_wire::{Preference, Subprotocol};
 
@@ -20,7 +20,7 @@ fn read(text: &str, syntax: Syntax) -> Parsed {
         _ => None,
     };
     let folder = Path::new(EXAMPLE).parent().expect("a folder");
-    parse("node", text, syntax, &Surroundings { folder, variable: &variable, script: &read_script })
+    parse("node", text, syntax, &Surroundings { folder, variable: &variable, script: &read_script, tls: &|_| Ok(()) })
 }
 
 pub(super) fn json(text: &str) -> Parsed {
@@ -55,7 +55,7 @@ pub(super) fn node_with(roles: &str, auth: &str) -> String {
 }
 
 /// A node whose transports are these; the realm has the role `anonymous`.
-fn transports(list: &str) -> String {
+pub(super) fn transports(list: &str) -> String {
     format!(
         r#"{{"version": 2, "workers": [{{"type": "router",
         "realms": [{{"name": "realm1", "roles": [{{"name": "anonymous"}}]}}],
@@ -70,7 +70,7 @@ fn the_example_is_served_as_it_is() {
     let (node, _) = load(Path::new(EXAMPLE)).unwrap_or_else(|report| panic!("{report}"));
     let realm = &node.router.realms[0];
     assert_eq!(realm.name.as_str(), "realm1");
-    assert_eq!((realm.uri_rule, realm.request_ids), (UriRule::Strict, RequestIdCheck::Warn));
+    assert_eq!((realm.uri_rule, realm.request_ids), (UriRule::Loose, RequestIdCheck::Warn));
     let role = |name: &str| &realm.roles.iter().find(|role| role.name == name).expect("the role").permissions;
     let may = |role: &Permissions, action, uri| role.decide(action, uri, MatchPolicy::Exact).allow;
     for action in [Action::Call, Action::Register, Action::Publish, Action::Subscribe] {
@@ -258,6 +258,28 @@ fn syntax_errors_name_the_place() {
 }
 
 #[test]
+fn a_directory_that_is_a_file_is_an_error_and_a_default_file_that_is_missing_a_warning() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let static_path = |directory: &str, options: &str| {
+        transports(&format!(
+            r#"[{{"type": "web", "endpoint": {{"type": "tcp", "port": 8080}}, "paths":
+            {{"/": {{"type": "static", "directory": "{directory}"{options}}}, "ws": {{"type": "websocket"}}}}}}]"#
+        ))
+    };
+    let refused = errors(&static_path(&format!("{root}/Cargo.toml"), ""));
+    let [refused] = &refused[..] else { panic!("{refused:?}") };
+    assert!(
+        refused.contains("paths[\"/\"].directory: ") && refused.contains("Cargo.toml is not a folder"),
+        "{refused}"
+    );
+    assert!(refused.starts_with("node:"), "{refused}");
+    let warned = |file: &str| warnings(&static_path(root, &format!(r#", "options": {{"default_file": "{file}"}}"#)));
+    let missing = warned("missing.html").join("\n");
+    assert!(missing.contains("default_file: there is no file") && missing.contains("missing.html"), "{missing}");
+    assert!(!warned("Cargo.toml").join("\n").contains("default_file"));
+}
+
+#[test]
 fn yaml_and_json_mean_the_same() {
     let json_text = transports(
         r#"[{"type": "universal", "id": "main", "endpoint": {"type": "unix", "path": "sock", "backlog": 7},
@@ -371,7 +393,7 @@ fn a_transport_without_auth_takes_anonymous_clients() {
 
 #[test]
 fn static_users() {
-    let node = valid(json(&node_with(
+    let (node, report) = json(&node_with(
         r#"[{"name": "user"}, {"name": "guest"}]"#,
         r#"{"anonymous": {"role": "guest"},
             "ticket": {"type": "static", "principals": {"eve": {"ticket": "open sesame", "role": "user"}}},
@@ -379,7 +401,10 @@ fn static_users() {
                 "joe": {"secret": "${JOES_SECRET}", "role": "user"},
                 "peter": {"secret": "prq7+YkJ1/KlW1X0YczMHw==", "salt": "salt123", "iterations": 100, "keylen": 16},
                 "paul": {"password": "secret1", "salt": "salt123", "iterations": 100, "keylen": 16}}}}"#,
-    )));
+    ))
+    .expect("valid");
+    let salts = |line: &String| line.contains(".salt: ");
+    assert!(lines(&report).iter().all(salts), "{report}");
     let auth = node.transports[0].rawsocket_auth.as_ref().expect("served");
     let Some(Provider::Static(principals)) = &auth.ticket else { panic!("{auth:?}") };
     assert_eq!(principals["eve"].ticket, TicketDigest::of("open sesame"));
@@ -457,11 +482,40 @@ fn cookies_are_checked() {
 }
 
 #[test]
+fn cookies_are_secure_with_tls_unless_told_otherwise() {
+    let node = |tls: &str, cookie: &str| {
+        let auth = r#""auth": {"cookie": {}, "anonymous": {"role": "a"}}"#;
+        let origins = r#""options": {"allowed_origins": ["http://localhost"]}"#;
+        let text = format!(
+            r#"{{"version": 2, "workers": [{{"type": "router", "realms": [{{"name": "realm1", "roles": [{{"name": "a"}}]}}],
+                "transports": [{{"type": "websocket", "endpoint": {{"type": "tcp", "port": 1{tls}}},
+                    "cookie": {cookie}, {auth}, {origins}}}]}}]}}"#
+        );
+        let (node, report) = read(&text, Syntax::Json).expect("valid");
+        let PathService::WebSocket(service) = &node.transports[0].routes.routes[0].service else { panic!("{node:?}") };
+        (service.cookie.as_ref().map(|cookie| cookie.secure), lines(&report))
+    };
+    let tls = r#", "tls": {"certificate": "c.pem", "key": "k.pem"}"#;
+    for (tls, cookie, secure) in
+        [(tls, "{}", true), ("", "{}", false), ("", r#"{"secure": true}"#, true), (tls, r#"{"secure": true}"#, true)]
+    {
+        assert_eq!(node(tls, cookie), (Some(secure), Vec::new()), "{tls}{cookie}");
+    }
+    let (secure, found) = node(tls, r#"{"secure": false}"#);
+    assert_eq!(secure, Some(false));
+    assert!(
+        found.len() == 1 && found[0].contains("cookie.secure: browsers send this cookie without TLS"),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn a_salted_secret_that_is_no_derived_key_is_the_password() {
     let auth = r#"{"wampcra": {"type": "static", "users": {"u":
         {"role": "a", "secret": "secret1", "salt": "salt123", "iterations": 100, "keylen": 16}}}}"#;
     let (node, report) = read(&node_with(r#"[{"name": "a"}]"#, auth), Syntax::Json).expect("valid");
-    let [warning] = &lines(&report)[..] else { panic!("{report}") };
+    let [warning, salt] = &lines(&report)[..] else { panic!("{report}") };
+    assert!(salt.contains("u.salt: a salt of 7 characters"), "{salt}");
     assert!(warning.contains("u.secret: taken for the password"), "{warning}");
     let auth = node.transports[0].rawsocket_auth.as_ref().expect("served");
     let Some(Provider::Static(users)) = &auth.wampcra else { panic!("{auth:?}") };
@@ -543,7 +597,7 @@ fn functions_and_procedures() {
 #[test]
 fn rules_that_never_match_are_told() {
     let rules = r#"[{"name": "anonymous", "permissions": [
-        {"uri": "com.Example.topic", "allow": {"call": true}},
+        {"uri": "com.Example topic", "allow": {"call": true}},
         {"uri": "com.example.*", "match": "prefix"},
         {"uri": "", "match": "exact"},
         {"uri": "wamp.session.count", "allow": {"call": true, "register": true}},
@@ -551,8 +605,8 @@ fn rules_that_never_match_are_told() {
         {"uri": "com..topic", "match": "wildcard"}]}]"#;
     let found = warnings(&node_with(rules, ""));
     let expect = [
-        "permissions[0].uri: this rule can never match: forbidden character 'E' (the realm takes strict URIs",
-        "permissions[1].uri: this rule can never match: forbidden character '*' (with match given, * is an ordinary",
+        "permissions[0].uri: this rule can never match: forbidden character ' ' (correct the URI)",
+        "permissions[1].uri: this rule matches only URIs with a star (with match given, * is an ordinary",
         "permissions[2].uri: this rule can never match: empty component",
         "permissions[3].uri: register and publish have no effect here",
         "permissions[5]: the wildcard rule for \"com..topic\" is given twice",
@@ -561,6 +615,23 @@ fn rules_that_never_match_are_told() {
     for (line, part) in found.iter().zip(expect) {
         assert!(line.contains(part), "{line}\n{part}");
     }
+}
+
+#[test]
+fn uris_are_loose_unless_the_realm_says_otherwise() {
+    let rules = r#"[{"name": "anonymous", "permissions": [
+        {"uri": "com.company.camelCase", "allow": {"call": true}},
+        {"uri": "de.abc-de.test", "allow": {"call": true}},
+        {"uri": "BTC_XMR", "allow": {"subscribe": true}}]}]"#;
+    let node = node_with(rules, "");
+    assert_eq!(warnings(&node), Vec::<String>::new());
+    assert_eq!(valid(json(&node)).router.realms[0].uri_rule, UriRule::Loose);
+    let strict = node.replace(r#""name": "realm1","#, r#""name": "realm1", "options": {"uri_check": "strict"},"#);
+    assert_eq!(json(&strict).expect("valid").0.router.realms[0].uri_rule, UriRule::Strict);
+    let found = warnings(&strict);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    let part = "permissions[0].uri: this rule can never match: forbidden character 'C' (options.uri_check is strict";
+    assert!(found[0].contains(part), "{found:#?}");
 }
 
 #[test]
@@ -589,18 +660,6 @@ fn of_contradicting_rules_the_last_counts() {
 }
 
 #[test]
-fn roles_and_realms_out_of_reach_are_told() {
-    let auth = r#"{"anonymous": {"type": "static", "role": "ghost"}}"#;
-    let found = warnings(&node_with(ANONYMOUS, auth));
-    assert_eq!(found.len(), 2, "{found:#?}");
-    assert!(found[0].contains("realms[0]: no client can join with a role of this realm"), "{found:#?}");
-    assert!(
-        found[1].contains("anonymous.role: anonymous clients have role \"ghost\", which no realm defines"),
-        "{found:#?}"
-    );
-}
-
-#[test]
 fn workers_are_merged_and_places_taken_once() {
     let worker = |port: u16, name: &str| {
         format!(
@@ -624,7 +683,7 @@ fn limits_are_set_by_their_keys() {
             "limits": {{"max_peers": 7, "handshake_timeout_ms": 2500, "max_pending": 65536}},
             "script_limits": {{"max_operations": 5000}}}},
         "workers": [{{"type": "router", "realms": [{{"name": "realm1", "roles": {ANONYMOUS},
-            "options": {{"uri_check": "loose", "enable_meta_api": false}}, "wampd": {{"request_ids": "off"}}}}],
+            "options": {{"uri_check": "strict", "enable_meta_api": false}}, "wampd": {{"request_ids": "off"}}}}],
             "transports": [{{"type": "rawsocket", "endpoint": {{"type": "tcp", "port": 0}}}}]}}]}}"#
     );
     let node = valid(json(&text));
@@ -632,7 +691,7 @@ fn limits_are_set_by_their_keys() {
     assert_eq!(node.router.limits.handshake_timeout, Duration::from_millis(2500));
     assert_eq!(node.limits.server.max_pending, 65536);
     let realm = &node.router.realms[0];
-    assert_eq!((realm.uri_rule, realm.request_ids, realm.meta_api), (UriRule::Loose, RequestIdCheck::Off, false));
+    assert_eq!((realm.uri_rule, realm.request_ids, realm.meta_api), (UriRule::Strict, RequestIdCheck::Off, false));
     let wrong = text.replace("\"max_peers\": 7", "\"max_peers\": 0, \"max_peer\": 1");
     let found = errors(&wrong);
     assert!(found[0].contains("wampd.limits.max_peers: 0 is out of range (1 to 10000000)"), "{found:#?}");
@@ -805,19 +864,37 @@ fn publishers_of_a_realm() {
 }
 
 #[test]
+fn slow_subscribers_of_a_realm() {
+    let read = |wampd: &str| {
+        let realm = valid(json(&node_with(&format!(r#"{ANONYMOUS}, "wampd": {wampd}"#), ""))).router.realms[0].clone();
+        (realm.slow_subscribers, realm.throttle_publishers.map(|time| time.as_millis()))
+    };
+    assert_eq!(read("{}"), (SlowSubscribers::Drop, None));
+    assert_eq!(read(r#"{"slow_subscribers": "drop"}"#), (SlowSubscribers::Drop, None));
+    assert_eq!(read(r#"{"slow_subscribers": "close"}"#), (SlowSubscribers::Close, None));
+    assert_eq!(read(r#"{"slow_subscribers": "wait"}"#), (SlowSubscribers::Drop, Some(100)));
+    assert_eq!(read(r#"{"slow_subscribers": "wait", "throttle_publishers_ms": 5}"#), (SlowSubscribers::Drop, Some(5)));
+    assert_eq!(
+        read(r#"{"throttle_publishers_ms": 5, "slow_subscribers": "close"}"#),
+        (SlowSubscribers::Close, Some(5))
+    );
+}
+
+#[test]
 fn calls_of_a_realm() {
     let default = valid(json(&node_with(ANONYMOUS, ""))).router.realms[0].clone();
     assert_eq!((default.call_timeout, default.max_call_timeout), (None, None));
-    assert_eq!((default.force_reregister, default.progress_needs_canceling), (ForceReregister::Nobody, false));
+    assert_eq!((default.force_reregister, default.progress_needs_canceling), (ForceReregister::SamePrincipal, false));
     let with = |wampd: &str| node_with(&format!(r#"{ANONYMOUS}, "wampd": {wampd}"#), "");
     let text = with(
-        r#"{"call_timeout_ms": 30000, "max_call_timeout_ms": 600000, "progress_needs_canceling": true,
-        "force_reregister": "same_principal", "leave_event_details": false}"#,
+        r#"{"call_timeout_ms": 30000, "max_call_timeout_ms": 600000, "progress_needs_canceling": true, "progress_needs_feature": true,
+        "force_reregister": "nobody", "leave_event_details": false}"#,
     );
     let realm = valid(json(&text)).router.realms[0].clone();
     assert_eq!(realm.call_timeout, Some(Duration::from_secs(30)));
     assert_eq!(realm.max_call_timeout, Some(Duration::from_secs(600)));
-    assert_eq!((realm.force_reregister, realm.progress_needs_canceling), (ForceReregister::SamePrincipal, true));
+    assert_eq!((realm.force_reregister, realm.progress_needs_canceling), (ForceReregister::Nobody, true));
+    assert_eq!((default.progress_needs_feature, realm.progress_needs_feature), (false, true));
     assert!(default.leave_event_details && !realm.leave_event_details);
     for (wampd, told) in [
         (r#"{"call_timeout_ms": 0}"#, "call_timeout_ms: 0 is out of range (1 to 604800000 ms)"),

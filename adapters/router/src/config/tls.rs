@@ -1,6 +1,8 @@
 //! TLS of an endpoint.
 
+use super::exposure;
 use super::reader::{Context, Item};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The files of an endpoint's TLS, all in PEM; relative paths start at the folder of the configuration.
@@ -18,6 +20,13 @@ pub struct TlsConfig {
 
 pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TlsConfig> {
     let mut section = item.map(cx)?;
+    let mut places = BTreeMap::new();
+    let mut file = |cx: &mut Context<'_>, item: &Item<'_>| {
+        let name = item.name(cx)?;
+        let path = cx.resolve(&name);
+        places.entry(path.clone()).or_insert_with(|| item.place.clone());
+        Some(path)
+    };
     let certificate = section.require(cx, "certificate", "a file in PEM").and_then(|item| file(cx, &item));
     let key = section.require(cx, "key", "a file in PEM").and_then(|item| file(cx, &item));
     let mut files = |cx: &mut Context<'_>, key| {
@@ -29,10 +38,12 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TlsConfig> {
     let reason = "TLS 1.3, and of TLS 1.2 what is safe, without finite-field Diffie-Hellman";
     section.ignore(cx, &[("dhparam", reason), ("ciphers", reason)]);
     section.finish(cx);
-    Some(TlsConfig { certificate: certificate?, key: key?, chain_certificates, ca_certificates })
-}
-
-fn file(cx: &mut Context<'_>, item: &Item<'_>) -> Option<PathBuf> {
-    let name = item.name(cx)?;
-    Some(cx.resolve(&name))
+    let tls = TlsConfig { certificate: certificate?, key: key?, chain_certificates, ca_certificates };
+    if let Err(error) = (cx.surroundings.tls)(&tls) {
+        let place = places.get(error.file()).unwrap_or(&item.place);
+        cx.error(place, format!("no TLS: {error}"), "");
+        return None;
+    }
+    exposure::readable(&mut cx.report, &tls.key, "this key", "", places.get(&tls.key));
+    Some(tls)
 }

@@ -2,6 +2,7 @@
 
 use super::auth::{self, AuthConfig};
 use super::endpoint::{self, Endpoint};
+use super::exposure::Open;
 use super::reader::{Context, Item, Section};
 use super::tls::TlsConfig;
 use super::web::{self, PathService, Route, Routes};
@@ -60,10 +61,11 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TransportCon
     if let (Some(endpoint), Some(item)) = (&endpoint, section.get("endpoint")) {
         let any_port = matches!(endpoint, Endpoint::Tcp { address, .. } if address.port() == 0);
         if !any_port {
-            cx.sources.endpoints.push((without_backlog(endpoint), item.place));
+            cx.sources.endpoints.push((endpoint.clone(), item.place));
         }
     }
     cx.open_timeout = None;
+    cx.tls = tls.as_ref().is_some_and(Option::is_some);
     let (rawsocket, routes) = match name {
         "web" => (None, Some(web::read(cx, section))),
         "websocket" => (None, Some((HttpOptions::default(), everywhere(websocket::read(cx, section))))),
@@ -76,9 +78,10 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TransportCon
     server.open_timeout = cx.open_timeout.take().unwrap_or(server.open_timeout);
     let routes = routes.unwrap_or_default();
     let tls = tls.flatten();
-    let mut auths = rawsocket_auth.iter().chain(routes.routes.iter().filter_map(|route| route.service.auth()));
+    let auths = || rawsocket_auth.iter().chain(routes.routes.iter().filter_map(|route| route.service.auth()));
+    cx.sources.open.extend(Open::of(endpoint.as_ref(), auths(), &item.place));
     let certified = tls.as_ref().is_some_and(|tls| !tls.ca_certificates.is_empty());
-    if !certified && auths.any(|auth| auth.tls.is_some()) {
+    if !certified && auths().any(|auth| auth.tls.is_some()) {
         let hint = "add tls with ca_certificates to the endpoint";
         cx.warn(&item.place, "clients can show no certificate here, so nobody can join by method tls", hint);
     }
@@ -102,14 +105,6 @@ fn shared_before(cx: &mut Context<'_>, item: &Item<'_>, section: &mut Section<'_
     false
 }
 
-/// The place alone: two endpoints clash whatever their backlogs.
-fn without_backlog(endpoint: &Endpoint) -> Endpoint {
-    match endpoint.clone() {
-        Endpoint::Tcp { address, .. } => Endpoint::Tcp { address, backlog: 0 },
-        Endpoint::Unix { path, .. } => Endpoint::Unix { path, backlog: 0 },
-    }
-}
-
 /// A transport of type `websocket` answers on every path.
 fn everywhere(service: WebSocketConfig) -> Routes {
     Routes { routes: vec![Route { path: "/".to_owned(), service: PathService::WebSocket(Box::new(service)) }] }
@@ -126,7 +121,7 @@ fn raw(cx: &mut Context<'_>, mut section: Section<'_>) -> (RawSocketOptions, Aut
     if let Some(mut options) = section.get("options").and_then(|item| item.map(cx)) {
         max_message_size(cx, &mut options, &mut raw.max_message);
         raw.ping = websocket::ping(cx, &mut options, raw.ping);
-        raw.max_ping = options.integer(cx, "max_ping_size", 0..=65_536, "bytes", raw.max_ping as u64) as usize;
+        raw.max_ping = options.integer(cx, "max_ping_size", 0..=1 << 24, "bytes", raw.max_ping as u64) as usize;
         websocket::opening(cx, &mut options, "handshake_timeout");
         options.finish(cx);
     }

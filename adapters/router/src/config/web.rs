@@ -108,8 +108,9 @@ pub struct StaticConfig {
     /// `options.cache_timeout` in seconds: how long browsers may keep a file. `None` (`null`) says nothing to them.
     /// Default 12 hours.
     pub cache_timeout: Option<Duration>,
-    /// `options.default_file`: served for a directory. Default `index.html`.
-    pub default_file: String,
+    /// `options.default_file`: served, with status 200, for every unknown path, which single-page applications need; a
+    /// path in the folder. Default none: unknown paths get 404. It is not the index of a folder, which is `index.html`.
+    pub default_file: Option<String>,
 }
 
 /// Reads `paths` and `options` of a web transport; finishes it.
@@ -239,20 +240,25 @@ fn files(cx: &mut Context<'_>, mut section: Section<'_>) -> Option<StaticConfig>
         directory_listing: false,
         mime_types: BTreeMap::new(),
         cache_timeout: Some(Duration::from_secs(12 * 60 * 60)),
-        default_file: "index.html".to_owned(),
+        default_file: None,
     };
-    if let Some(section) = section.get("options").and_then(|item| item.map(cx)) {
-        file_options(cx, section, &mut files);
+    let options = section.get("options").and_then(|item| item.map(cx));
+    let name = directory.as_ref().and_then(|item| item.name(cx));
+    if let (Some(item), Some(name)) = (&directory, &name) {
+        files.directory = cx.resolve(name);
+        if files.directory.exists() && !files.directory.is_dir() {
+            let message = format!("{} is not a folder", files.directory.display());
+            cx.error(&item.place, message, "give the folder that the files are in");
+        } else if !files.directory.is_dir() {
+            let message = format!("there is no folder {}", files.directory.display());
+            cx.warn(&item.place, message, "create it; until then every request gets 404");
+        }
+    }
+    if let Some(options) = options {
+        file_options(cx, options, &mut files);
     }
     section.finish(cx);
-    let item = directory?;
-    let name = item.name(cx)?;
-    files.directory = cx.resolve(&name);
-    if !files.directory.is_dir() {
-        let message = format!("there is no folder {}", files.directory.display());
-        cx.warn(&item.place, message, "create it; until then every request gets 404");
-    }
-    Some(files)
+    name.map(|_| files)
 }
 
 fn file_options(cx: &mut Context<'_>, mut section: Section<'_>, files: &mut StaticConfig) {
@@ -280,8 +286,15 @@ fn file_options(cx: &mut Context<'_>, mut section: Section<'_>, files: &mut Stat
             }
         }
     }
-    if let Some(name) = section.name(cx, "default_file") {
-        files.default_file = name;
+    if let Some(item) = section.get("default_file")
+        && let Some(name) = item.name(cx)
+    {
+        let file = files.directory.join(name.trim_start_matches('/'));
+        if files.directory.is_dir() && !file.is_file() {
+            let message = format!("there is no file {}", file.display());
+            cx.warn(&item.place, message, "create it; until then unknown paths get 404");
+        }
+        files.default_file = Some(name);
     }
     section.finish(cx);
 }

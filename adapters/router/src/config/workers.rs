@@ -105,7 +105,8 @@ fn component(cx: &mut Context<'_>, item: &Item<'_>) -> Option<ComponentConfig> {
     let (class, realm, (link, place)) = (class?, realm?, link?);
     let name = name.unwrap_or_else(|| class.clone());
     if let Link::Role(role) = &link {
-        cx.sources.roles.push(RoleUse { role: role.clone(), place, who: format!("component {name:?} has") });
+        let (role, who) = (role.clone(), format!("component {name:?} has"));
+        cx.sources.roles.push(RoleUse { role, place, who, anonymous: false });
     }
     let (program, path) = (cx.python.host(), cx.python.path());
     Some(ComponentConfig { name, class, realm, link, extra, program, path, restart })

@@ -10,13 +10,20 @@ use std::collections::BTreeMap;
 /// # Errors
 /// The first place where the text is not YAML, and every duplicate key or unsupported construct before it.
 pub(super) fn parse(text: &str) -> Result<Node, Vec<SyntaxError>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder::default();
-    let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         match event {
             Ok((event, span)) => builder.on_event(event, span),
             Err(error) => {
-                builder.error(place(error.marker()), error.info().to_owned(), None);
+                let position = place(error.marker());
+                match indented_by_tab(text, position, error.info()) {
+                    Some(position) => {
+                        builder.error(position, "a tab in the indentation".to_owned(), Some("indent with spaces"));
+                    }
+                    None => builder.error(position, error.info().to_owned(), None),
+                }
                 break;
             }
         }
@@ -30,6 +37,20 @@ pub(super) fn parse(text: &str) -> Result<Node, Vec<SyntaxError>> {
         Some(node) => Ok(node),
         None => Err(vec![SyntaxError { position: end, message: "the document is empty".to_owned(), hint: None }]),
     }
+}
+
+/// Where the tab is that the parser complains of. It reports the end of the line before, if a value could go on.
+fn indented_by_tab(text: &str, reported: Position, info: &str) -> Option<Position> {
+    if !info.contains("tab") {
+        return None;
+    }
+    let tab = |line: &str| line.bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).position(|byte| byte == b'\t');
+    let mut lines = text.lines().enumerate().skip(reported.line.saturating_sub(1));
+    let (number, column) = match lines.next() {
+        Some((number, line)) if tab(line).is_some() => (number, tab(line)?),
+        _ => lines.find(|(_, line)| !line.trim().is_empty()).and_then(|(number, line)| Some((number, tab(line)?)))?,
+    };
+    Some(Position { line: number + 1, column: column + 1 })
 }
 
 /// A list or mapping that is not closed yet.
@@ -267,6 +288,21 @@ mod tests {
         assert_eq!(errors("")[0].2, "the document is empty");
         assert_eq!(errors("a: !!python/object x\n")[0].2, "the tag tag:yaml.org,2002:!python/object is not supported");
         assert_eq!((errors("a: [1\nb: 2\n")[0].0), 2);
+    }
+
+    #[test]
+    fn a_tab_is_reported_where_it_stands() {
+        for (text, line, column) in [
+            ("a:\n\tb: 1\n", 2, 1),
+            ("a: 1\n\tb: 1\n", 2, 1),
+            ("a:\n  b: 1\n \tc: 2\n", 3, 2),
+            ("a:\n- b: 1\n\n\t- c\n", 4, 1),
+            ("a:\n  - x: 1\n\n# c\n\t  y: 2\n", 5, 1),
+            ("a: {\n\tb: 1\n}\n", 2, 1),
+            ("a: |\n\tb\n", 2, 1),
+        ] {
+            assert_eq!(errors(text), [(line, column, "a tab in the indentation".to_owned())], "{text:?}");
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Who may act, for the roles that have an authorizer.
 
+use super::functions::Fate;
 use super::host::{Asked, NodeHost, TRUSTED};
 use super::services::{Call, CallFailed};
 use crate::authz::function::{Attempt, Reply};
 use crate::authz::permit::{AuthorizerFailed, Permit, verdict};
 use crate::config::{Authorizer, FunctionAuthz};
 use crate::log::Log;
+use crate::reply::Question;
+use std::sync::Arc;
 use wampd_core::router::{ActionRequest, ActionVerdict, DecisionId};
 use wampd_core::time::Instant;
 use wampd_core::uri::{Uri, error};
@@ -19,6 +22,7 @@ pub(super) struct AskedAction {
     procedure: Uri,
     attempt: Attempt,
     expires: Instant,
+    question: Arc<Question>,
     /// Whether the procedure was called before, with another number of arguments.
     again: bool,
 }
@@ -32,7 +36,8 @@ impl NodeHost {
             Some(Authorizer::Function(function)) => self.ask_function_authorizer(request, function, cx),
             Some(Authorizer::Procedure(procedure)) => {
                 let (id, attempt, expires) = (request.id, Attempt::from(request), request.expires);
-                self.call_authorizer(AskedAction { id, procedure, attempt, expires, again: false }, cx);
+                let question = self.questions.action(id, request.origin, expires.since(cx.now()));
+                self.call_authorizer(AskedAction { id, procedure, attempt, expires, question, again: false }, cx);
                 None
             }
             None => Some(ActionVerdict::Failed { message: "the role has no authorizer".to_owned() }),
@@ -45,11 +50,8 @@ impl NodeHost {
         if self.authorizers_without_options.contains(&(realm.clone(), asked.procedure.clone())) {
             args.pop();
         }
-        let call = Call { procedure: asked.procedure.clone(), args, timeout: asked.expires.since(cx.now()) };
-        let asked = Asked::Action(asked);
-        if let Some((asked, result)) = self.services.call(cx.locals(), realm, TRUSTED.to_owned(), call, asked) {
-            self.answered(asked, result, cx);
-        }
+        let call = Call::new(asked.procedure.clone(), args, asked.expires, asked.question.clone());
+        self.call_service((realm, TRUSTED.to_owned()), call, Asked::Action(asked), cx);
     }
 
     /// Whether the procedure failed since it takes another number of arguments than it was given; it gets that from now on.
@@ -76,20 +78,23 @@ impl NodeHost {
         cx: &Context<'_>,
     ) -> Option<ActionVerdict> {
         let (id, attempt) = (request.id, Attempt::from(request));
-        let (server, log) = (cx.handle().clone(), self.log.clone());
-        let asked = self.functions.run(request.expires.since(cx.now()), move || {
+        let (server, log, refusals) = (cx.handle().clone(), self.log.clone(), self.desk.refusals.clone());
+        let question = self.questions.action(id, request.origin, request.expires.since(cx.now()));
+        self.desk.functions.run(&question.clone(), move |fate| {
+            if fate == Fate::Refused {
+                refusals.decision(&log);
+                let message = "too many decisions wait".to_owned();
+                return server.decide_action(id, ActionVerdict::Failed { message });
+            }
             let FunctionAuthz { name, authorizer } = function;
             let told = attempt.clone();
-            let reply = Reply::new(move |answer: Result<Permit, AuthorizerFailed>| {
+            let reply = Reply::to(question, move |answer: Result<Permit, AuthorizerFailed>| {
                 log_failure(&log, &name, &told, &answer);
                 server.decide_action(id, verdict(answer));
             });
             authorizer.authorize(attempt, reply);
         });
-        (!asked).then(|| {
-            self.observer.too_many_decisions(&self.log);
-            ActionVerdict::Failed { message: "too many decisions wait".to_owned() }
-        })
+        None
     }
 
     /// A procedure has decided, or failed to.

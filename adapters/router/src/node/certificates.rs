@@ -2,6 +2,7 @@
 
 use crate::config::{NodeConfig, TlsConfig};
 use crate::log::{Log, now};
+use crate::regular;
 use core::fmt;
 use std::fs;
 use std::io;
@@ -11,6 +12,9 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 use wampd_core::time::UnixTime;
 use wampd_mio::tls::{Identity, ServerTls, TlsAcceptor, TlsError};
+
+/// Largest file of certificates or keys in bytes.
+const MAX_PEM: u64 = 1 << 20;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -30,6 +34,15 @@ impl fmt::Display for CertificateError {
         match self {
             Self::Unreadable(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             Self::Unusable(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl CertificateError {
+    /// The file at fault.
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::Unreadable(path, _) | Self::Unusable(path, _) => path,
         }
     }
 }
@@ -54,7 +67,7 @@ fn load(config: &TlsConfig) -> Result<Loaded, CertificateError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    fs::read(path).map_err(|error| CertificateError::Unreadable(path.to_owned(), error))
+    regular::read(path, MAX_PEM).map_err(|error| CertificateError::Unreadable(path.to_owned(), error))
 }
 
 fn append(mut pem: Vec<u8>, path: &Path) -> Result<Vec<u8>, CertificateError> {
@@ -86,9 +99,12 @@ pub fn check_dates(config: &NodeConfig) -> Vec<(PathBuf, String)> {
     configured.filter_map(|tls| Some((tls.certificate.clone(), why(tls)?))).collect()
 }
 
-/// The certificates of a configuration that can not be used.
-pub fn check(config: &NodeConfig) -> Vec<CertificateError> {
-    config.transports.iter().filter_map(|transport| load(transport.tls.as_ref()?).err()).collect()
+/// Whether the files of an endpoint can be used.
+///
+/// # Errors
+/// The first file that cannot.
+pub fn check(config: &TlsConfig) -> Result<(), CertificateError> {
+    load(config).map(drop)
 }
 
 /// What tells that a file has changed.
@@ -150,6 +166,13 @@ impl Watched {
 pub struct Reloader(mpsc::Sender<mpsc::Sender<()>>);
 
 impl Reloader {
+    /// Has all certificates loaded again, as [`reload`](Self::reload) does, and does not wait for it: disks may hang.
+    pub fn ask(&self) {
+        let (done, _) = mpsc::channel();
+        // Without an endpoint of TLS, or after the end of the node, nothing is there to be loaded.
+        let _ = self.0.send(done);
+    }
+
     /// Loads all certificates again, whether their files have changed or not; returns when that is done. What can not be
     /// used is logged, and the certificates before stay.
     pub fn reload(&self) {

@@ -1,16 +1,23 @@
 //! Cookies of a node's WebSockets: set in the response to the upgrade, known again in the next request.
+//!
+//! Browsers take a cookie only with a response, which is sent before anybody logs in. So that nobody is let in by a
+//! cookie that was planted in the browser of somebody else:
+//!
+//! * A cookie that nobody has logged in with is worth nothing in a request: the response sets another one.
+//! * A login makes the cookie known that was set for its own connection, once, and no other.
+//! * A login of one user over a connection that has shown the cookie of another ends that cookie.
 
 use crate::authn::answerer::COOKIE_DETAIL;
 use crate::authn::cookie::{CookieId, CookieStore, Record, find};
 use crate::config::{CookieConfig, CookieStorage};
+use crate::durable::{self, Syncer};
 use crate::log::Log;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wampd_core::auth::{ANONYMOUS, COOKIE};
 use wampd_core::id::SessionId;
 use wampd_core::router::{AuthRequest, Identity};
@@ -25,6 +32,9 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// Lines that a file may have beside twice what is worth keeping, before it is written anew.
 const SLACK: usize = 1_024;
 
+/// How long after a file could not be written this is tried again, if nothing else is to be written before.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
 /// The file in the folder of a store of type `database`.
 const FILE_OF_FOLDER: &str = "wampd.cookies";
 
@@ -37,12 +47,31 @@ pub(super) struct JarId(usize);
 pub(super) struct Cookies {
     jars: Vec<Jar>,
     capacity: usize,
+    /// The cookie that the response says which is being made.
+    issued: Option<Issued>,
     /// The cookies of connections that are open.
-    connections: BTreeMap<ConnectionId, CookieId>,
+    connections: BTreeMap<ConnectionId, Tracked>,
     /// The sessions of cookies.
     sessions: BTreeMap<CookieId, BTreeSet<SessionId>>,
     clock: CookieClock,
     log: Arc<Log>,
+}
+
+/// A cookie that was made for a connection.
+#[derive(Clone, Copy, Debug)]
+struct Issued {
+    jar: usize,
+    id: CookieId,
+    expires: u64,
+}
+
+/// What a connection has to do with a cookie.
+#[derive(Clone, Copy, Debug)]
+enum Tracked {
+    /// It was made for the connection, and nobody has logged in with it.
+    Issued(Issued),
+    /// The request has shown it, or somebody has logged in with it over this connection.
+    Shown(CookieId),
 }
 
 #[derive(Debug)]
@@ -55,7 +84,8 @@ struct Jar {
 impl Cookies {
     pub(super) fn new(capacity: usize, log: Arc<Log>) -> Self {
         let clock = CookieClock::new(SystemTime::now());
-        Self { jars: Vec::new(), capacity, connections: BTreeMap::new(), sessions: BTreeMap::new(), clock, log }
+        let (jars, connections, sessions) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { jars, capacity, issued: None, connections, sessions, clock, log }
     }
 
     /// Adds a service; reads its file.
@@ -77,18 +107,20 @@ impl Cookies {
     }
 
     /// What the response to an upgrade says, and what is known of the transport then.
-    pub(super) fn upgrade(&mut self, JarId(jar): JarId, request: &HttpRequest) -> (Vec<(String, String)>, Dict) {
-        let Some(Jar { config, store, .. }) = self.jars.get_mut(jar) else { return (Vec::new(), Dict::new()) };
+    pub(super) fn upgrade(&mut self, JarId(number): JarId, request: &HttpRequest) -> (Vec<(String, String)>, Dict) {
+        self.retry();
+        self.issued = None;
+        let Some(Jar { config, store, .. }) = self.jars.get_mut(number) else { return (Vec::new(), Dict::new()) };
         let now = self.clock.now();
-        let shown = find(&config.name, request.headers()).map(CookieId::of).filter(|id| store.exists(now, *id));
+        let shown = find(&config.name, request.headers_as_bytes()).map(CookieId::of);
         let details = |id: CookieId| Dict::from([(COOKIE_DETAIL.to_owned(), Value::from(id.to_hex()))]);
-        if let Some(id) = shown {
+        if let Some(id) = shown.filter(|id| store.known(now, *id).is_some()) {
             return (Vec::new(), details(id));
         }
         // Without randomness nobody is tracked.
         let Ok(value) = random(config.length) else { return (Vec::new(), Dict::new()) };
         let id = CookieId::of(&value);
-        store.create(now, id);
+        self.issued = Some(Issued { jar: number, id, expires: store.expiry(now) });
         (vec![("Set-Cookie".to_owned(), header(config, &value))], details(id))
     }
 
@@ -97,30 +129,36 @@ impl Cookies {
         let id = CookieId::from_hex(request.transport.get(COOKIE_DETAIL)?.as_str()?)?;
         let now = self.clock.now();
         let known = self.jars.iter_mut().find_map(|jar| jar.store.known(now, id))?;
-        request.realm.as_ref().is_none_or(|realm| *realm == known.realm).then_some(known)
+        request.realm.as_ref().is_none_or(|realm| *realm == known.realm).then(|| known.clone())
     }
 
     pub(super) fn observe(&mut self, fact: &Observation<'_>, server: &ServerHandle) {
         match fact {
             Observation::Opened { connection, transport, .. } => {
                 let id = transport.get(COOKIE_DETAIL).and_then(Value::as_str).and_then(CookieId::from_hex);
+                let issued = self.issued.take();
                 if let Some(id) = id {
-                    self.connections.insert(*connection, id);
+                    let issued = issued.filter(|issued| issued.id == id);
+                    let tracked = issued.map_or(Tracked::Shown(id), Tracked::Issued);
+                    self.connections.insert(*connection, tracked);
                 }
             }
             Observation::Joined { holder: Holder::Connection(connection), session, .. } => {
-                let Some(&id) = self.connections.get(connection) else { return };
-                self.sessions.entry(id).or_default().insert(*session);
-                self.joined(id, fact);
+                if let Some(id) = self.joined(*connection, fact) {
+                    self.sessions.entry(id).or_default().insert(*session);
+                }
             }
             Observation::Left { holder: Holder::Connection(connection), session, cause } => {
-                let Some(&id) = self.connections.get(connection) else { return };
-                let sessions = self.sessions.get_mut(&id);
-                let emptied = sessions.is_some_and(|sessions| sessions.remove(session) && sessions.is_empty());
-                if *cause == LeaveCause::Goodbye(&close::LOGOUT) {
-                    self.log_out(id, server);
-                } else if emptied {
+                let Some(Tracked::Shown(id)) = self.connections.get(connection).copied() else { return };
+                let Some(sessions) = self.sessions.get_mut(&id) else { return };
+                let tracked = sessions.remove(session);
+                if sessions.is_empty() {
                     self.sessions.remove(&id);
+                }
+                match cause {
+                    LeaveCause::Goodbye(reason) if tracked && **reason == close::LOGOUT => self.log_out(id, server),
+                    LeaveCause::Goodbye(reason) if tracked && **reason == close::NORMAL => self.left(id),
+                    _ => {}
                 }
             }
             Observation::Closed { connection, .. } => drop(self.connections.remove(connection)),
@@ -128,13 +166,17 @@ impl Cookies {
         }
     }
 
-    /// Notes who has logged in. Who has proved nothing is nobody.
-    fn joined(&mut self, id: CookieId, fact: &Observation<'_>) {
+    /// Notes who has logged in, and returns the cookie that the session has. Who has proved nothing is nobody.
+    fn joined(&mut self, connection: ConnectionId, fact: &Observation<'_>) -> Option<CookieId> {
         let Observation::Joined { realm, authid, authrole, authmethod, authprovider, authextra, .. } = fact else {
-            return;
+            return None;
         };
+        let tracked = *self.connections.get(&connection)?;
         if *authmethod == ANONYMOUS || *authprovider == COOKIE {
-            return;
+            return match tracked {
+                Tracked::Shown(id) => Some(id),
+                Tracked::Issued(_) => None,
+            };
         }
         let identity = Identity {
             realm: Uri::from((*realm).to_owned()),
@@ -145,35 +187,73 @@ impl Cookies {
             authextra: authextra.cloned().unwrap_or_default(),
         };
         let now = self.clock.now();
-        for jar in &mut self.jars {
-            if jar.store.exists(now, id) {
-                jar.store.log_in(now, id, identity);
-                return jar.write(&self.log);
+        let (id, tracked) = match tracked {
+            Tracked::Issued(Issued { jar, id, expires }) => {
+                self.jars.get_mut(jar)?.store.log_in(now, id, identity, expires);
+                (id, true)
             }
+            Tracked::Shown(id) => {
+                // Of one jar at most, since nobody guesses the cookie of another.
+                (id, self.jars.iter_mut().any(|jar| jar.store.log_in_again(now, id, identity.clone())))
+            }
+        };
+        if tracked {
+            self.connections.insert(connection, Tracked::Shown(id));
+        } else {
+            self.connections.remove(&connection);
         }
+        self.save();
+        tracked.then_some(id)
     }
 
     /// The cookie is good for nothing any more, and nobody stays who came with it.
     fn log_out(&mut self, id: CookieId, server: &ServerHandle) {
-        for jar in &mut self.jars {
-            jar.store.log_out(id);
-            jar.write(&self.log);
-        }
+        self.jars.iter_mut().for_each(|jar| jar.store.log_out(id));
+        self.save();
         for session in self.sessions.remove(&id).unwrap_or_default() {
             server.kill(session, close::LOGOUT, "logged out by another session with the same cookie");
         }
     }
+
+    /// A session has left without logging out.
+    fn left(&mut self, id: CookieId) {
+        self.jars.iter_mut().filter(|jar| jar.config.end_on_normal).for_each(|jar| jar.store.log_out(id));
+        self.save();
+    }
+
+    fn save(&mut self) {
+        self.jars.iter_mut().for_each(|jar| jar.save(&self.log));
+    }
+
+    fn retry(&mut self) {
+        self.jars.iter_mut().filter(|jar| jar.is_due()).for_each(|jar| jar.save(&self.log));
+    }
+}
+
+impl Drop for Cookies {
+    fn drop(&mut self) {
+        self.save();
+    }
 }
 
 impl Jar {
-    fn write(&mut self, log: &Log) {
+    /// Whether an attempt to write the file is to be repeated.
+    fn is_due(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.retry_at.is_some_and(|at| at <= Instant::now()))
+    }
+
+    fn save(&mut self, log: &Log) {
         let Some(file) = &mut self.file else { return };
-        let records = self.store.take_journal();
-        if records.is_empty() {
-            return;
-        }
-        if let Err(error) = file.append(&records, &self.store) {
-            log.error("cookies not written to their file").text("file", file.path.display()).text("error", error).end();
+        let failed_before = file.retry_at.is_some();
+        match file.save(&mut self.store) {
+            Err(error) => {
+                let line = log.error("cookies not written to their file").text("file", file.path.display());
+                line.text("error", error).text("hint", "users may have to log in again after a restart").end();
+            }
+            Ok(()) if failed_before => {
+                log.info("cookies written to their file again").text("file", file.path.display()).end();
+            }
+            Ok(()) => {}
         }
     }
 }
@@ -182,8 +262,13 @@ impl Jar {
 #[derive(Debug)]
 struct JarFile {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     lines: usize,
+    syncer: Syncer,
+    /// The file lacks something: all of it is to be written, and when, if nothing changes before.
+    retry_at: Option<Instant>,
+    /// The file knows a cookie that was ended.
+    logout_missing: bool,
 }
 
 impl JarFile {
@@ -203,33 +288,63 @@ impl JarFile {
                 Err(error) => return Err(error),
             }
         }
-        let (file, lines) = rewrite(path, store)?;
-        Ok(Self { path: path.to_owned(), file, lines })
+        let text = content(store);
+        store.clear_journal();
+        let file = Arc::new(durable::replace(path, text.as_bytes())?);
+        let (path, lines, syncer) = (path.to_owned(), store.len(), Syncer::new()?);
+        Ok(Self { path, file, lines, syncer, retry_at: None, logout_missing: false })
     }
 
-    fn append(&mut self, records: &[Record], store: &CookieStore) -> io::Result<()> {
-        if self.lines > 2 * store.len() + SLACK {
-            (self.file, self.lines) = rewrite(&self.path, store)?;
+    /// Writes what has changed. What could not be written is written with what changes next.
+    ///
+    /// An ended cookie must not be good again after a restart: if there is no room to append a line nor for a second file,
+    /// the file is written anew in place, which frees what it takes.
+    fn save(&mut self, store: &mut CookieStore) -> io::Result<()> {
+        let lost = self.syncer.has_failed();
+        if store.journal().is_empty() && self.retry_at.is_none() && !lost {
             return Ok(());
         }
+        self.logout_missing |= store.journal().iter().any(|record| matches!(record, Record::Forgotten(_)));
+        let whole = lost || self.retry_at.is_some() || self.lines > 2 * store.len() + SLACK;
+        let appended = if whole { Err(None) } else { self.append(store.journal()).map_err(Some) };
+        let saved = appended.or_else(|error| match (self.replace(store), error) {
+            (Err(_), _) if self.logout_missing => self.overwrite(store),
+            (Err(error), None) | (Err(_), Some(error)) => Err(error),
+            (Ok(()), _) => Ok(()),
+        });
+        // From here on either the file has it, or all of it is written the next time.
+        store.clear_journal();
+        self.retry_at = saved.is_err().then(|| Instant::now() + RETRY_AFTER);
+        self.logout_missing &= saved.is_err();
+        saved
+    }
+
+    fn append(&mut self, records: &[Record]) -> io::Result<()> {
         let text: String = records.iter().map(|record| record.to_line() + "\n").collect();
-        self.file.write_all(text.as_bytes())?;
+        (&*self.file).write_all(text.as_bytes())?;
         self.lines += records.len();
+        if self.logout_missing {
+            self.syncer.sync(self.file.clone());
+        }
+        Ok(())
+    }
+
+    /// Replaces the file in one step.
+    fn replace(&mut self, store: &CookieStore) -> io::Result<()> {
+        self.file = Arc::new(durable::replace(&self.path, content(store).as_bytes())?);
+        self.lines = store.len();
+        Ok(())
+    }
+
+    fn overwrite(&mut self, store: &CookieStore) -> io::Result<()> {
+        durable::overwrite(&self.file, content(store).as_bytes())?;
+        self.lines = store.len();
         Ok(())
     }
 }
 
-/// Replaces the file in one step: at any time either the one before is there or this one.
-fn rewrite(path: &Path, store: &CookieStore) -> io::Result<(File, usize)> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = PathBuf::from(name);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    let text: String = store.records().map(|record| record.to_line() + "\n").collect();
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    Ok((file, text.lines().count()))
+fn content(store: &CookieStore) -> String {
+    store.records().map(|record| record.to_line() + "\n").collect()
 }
 
 fn random(length: usize) -> Result<String, getrandom::Error> {

@@ -50,7 +50,7 @@ pub fn config() -> Result<NodeConfig, Report> {
         Some("authenticator.rhai") => Ok(AUTHENTICATOR.to_owned()),
         _ => Err(ScriptError::Unreadable("it is not part of the demo".to_owned())),
     };
-    let surroundings = Surroundings { folder: Path::new(""), variable: &|_| None, script: &script };
+    let surroundings = Surroundings { folder: Path::new(""), variable: &|_| None, script: &script, tls: &|_| Ok(()) };
     let (mut node, _) = config::parse("demo", CONFIG, Syntax::Json, &surroundings)?;
     node.transports.truncate(1);
     for transport in &mut node.transports {

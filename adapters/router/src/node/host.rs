@@ -2,34 +2,40 @@
 
 use super::authorize::AskedAction;
 use super::demo::{self, Backend};
-use super::files::{self, Shelf};
-use super::functions::Functions;
-use super::observe::Observer;
+use super::files::{self, Shelf, Wanted};
+use super::functions::{Fate, Functions};
+use super::observe::{Observer, Refusals};
 use super::pages;
 use super::processes::Processes;
-use super::services::{Call, CallFailed, Services};
+use super::questions::{Conclusion, Desk, Questions, too_many};
+use super::services::{Call, CallFailed, Caller, Services};
 use super::site::{Served, Service};
 use crate::authn::answerer::{Answer, Answerer, Pending};
+use crate::authn::derived::DerivedKeys;
 use crate::authn::function::{Login, Reply};
 use crate::authn::grant::{FunctionError, FunctionGrant};
-use crate::authn::scram::ScramSecret;
-use crate::config::{AuthConfig, Authorizers, DynamicAuth, FunctionAuth, NodeLimits, Route};
+use crate::config::{AuthConfig, Authorizers, DynamicAuth, FunctionAuth, NodeLimits, Route, StaticConfig};
 use crate::log::Log;
-use core::time::Duration;
-use std::collections::BTreeSet;
+use crate::reply::Question;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use wampd_core::client::ClientEvent;
-use wampd_core::router::{ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, DecisionId};
+use wampd_core::router::{ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, DecisionId, Origin};
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::Value;
 use wampd_mio::{
-    Context, Host, HttpAction, ListenerId, LocalId, Locals, Observation, PeerAddress, Response, ServerHandle,
+    ConnectionId, Context, Host, HttpAction, HttpPeer, ListenerId, LocalId, Locals, Observation, PeerAddress, Response,
+    ServerHandle,
 };
 use wampd_wire::HttpRequest;
 
 /// The role of the session that calls an authorizer, and an authenticator if the configuration names none.
 pub(super) const TRUSTED: &str = "trusted";
+
+/// Threads for functions, if the configuration does not say how many: as many as there are processors, within these.
+const MIN_THREADS: usize = 2;
+const MAX_THREADS: usize = 16;
 
 /// Message to the client when a procedure that authenticates does not work.
 const DYNAMIC_FAILED: &str = "the dynamic authenticator failed";
@@ -41,9 +47,15 @@ pub(super) struct NodeHost {
     pub(super) authorizers: Authorizers,
     /// Procedures of realms that decide without knowing the options of requests.
     pub(super) authorizers_without_options: BTreeSet<(Uri, Uri)>,
-    shelf: Shelf,
+    shelf: Arc<Shelf>,
+    /// Threads that read files.
+    files: Functions,
+    /// Requests that wait for files.
+    requests: BTreeMap<ConnectionId, Arc<Question>>,
+    max_listing_entries: usize,
     answerer: Answerer,
-    pub(super) functions: Functions,
+    pub(super) desk: Desk,
+    pub(super) questions: Questions,
     pub(super) services: Services<Asked>,
     demo: Option<Backend>,
     pub(super) observer: Observer,
@@ -65,7 +77,7 @@ pub(super) struct AskedLogin {
     id: DecisionId,
     procedure: Uri,
     pending: Pending,
-    patience: Duration,
+    question: Arc<Question>,
 }
 
 impl NodeHost {
@@ -78,17 +90,40 @@ impl NodeHost {
         server: ServerHandle,
         log: Arc<Log>,
     ) -> io::Result<Self> {
-        let mut seed = [0; 32];
+        let [mut seed, mut secret] = [[0; 32]; 2];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        getrandom::fill(&mut secret).map_err(io::Error::other)?;
+        let threads = match limits.function_threads {
+            0 => std::thread::available_parallelism().map_or(MIN_THREADS, |n| n.get().clamp(MIN_THREADS, MAX_THREADS)),
+            threads => threads,
+        };
+        let desk = Desk {
+            functions: Functions::new("wampd-functions", threads, limits.max_waiting_decisions)?,
+            keys: Arc::new(DerivedKeys::new(secret, limits.max_derived_keys)),
+            refusals: Arc::new(Refusals::default()),
+            server: server.clone(),
+            log: log.clone(),
+        };
+        let services = Services::new(
+            limits.max_waiting_decisions,
+            limits.max_questions_at_once,
+            limits.max_held_decisions,
+            desk.refusals.clone(),
+            log.clone(),
+        );
         Ok(Self {
             served,
             realms,
             authorizers,
             authorizers_without_options: BTreeSet::new(),
-            shelf: Shelf::new(limits.max_file_memory),
-            answerer: Answerer::new(seed),
-            functions: Functions::new(limits.max_waiting_decisions)?,
-            services: Services::new(limits.max_waiting_decisions),
+            shelf: Arc::new(Shelf::new(limits.max_file_memory)),
+            files: Functions::new("wampd-files", limits.file_threads, limits.max_waiting_files)?,
+            requests: BTreeMap::new(),
+            max_listing_entries: limits.max_listing_entries,
+            answerer: Answerer::new(seed, limits.max_authextra_bytes),
+            desk,
+            questions: Questions::new(limits.max_questions_per_address),
+            services,
             demo: None,
             observer: Observer::default(),
             processes,
@@ -110,24 +145,50 @@ impl NodeHost {
         pending: Pending,
         cx: &Context<'_>,
     ) -> Option<AuthVerdict> {
-        let (id, server, log) = (request.id, cx.handle().clone(), self.log.clone());
-        let asked = self.functions.run(request.expires.since(cx.now()), move || {
-            let name = function.name;
-            let reply = Reply::new(move |answer| {
-                if let Err(error) = &answer {
-                    log_failure(&log, &name, pending.method(), error);
-                }
-                server.decide(id, pending.verdict(answer));
-            });
-            function.authenticator.authenticate(login, reply);
+        let patience = request.expires.since(cx.now());
+        let Some(question) = self.questions.login(request.id, request.origin, patience) else {
+            return Some(self.too_many_from(request));
+        };
+        let FunctionAuth { name, authenticator, .. } = function;
+        let (id, desk) = (request.id, self.desk.clone());
+        let conclusion = Conclusion { desk, id, name, pending, question: question.clone() };
+        self.desk.functions.run(&question.clone(), move |fate| match fate {
+            Fate::Run => {
+                let reply = Reply::to(question, |answer| conclusion.answered(answer));
+                authenticator.authenticate(login, reply);
+            }
+            Fate::Refused => conclusion.refused(),
         });
-        (!asked).then(|| self.too_many_logins())
+        None
     }
 
-    /// The verdict on a login that there is no room for.
-    fn too_many_logins(&mut self) -> AuthVerdict {
-        self.observer.too_many_decisions(&self.log);
-        AuthVerdict::Deny { reason: error::AUTHENTICATION_FAILED, message: "too many logins wait".to_owned() }
+    /// The verdict on a login from an address of which too many are asked about.
+    fn too_many_from(&self, request: &AuthRequest) -> AuthVerdict {
+        let peer = request.transport.get("peer");
+        self.desk.refusals.login(&self.log, peer.and_then(Value::as_str).unwrap_or_default());
+        too_many("too many logins from this address wait")
+    }
+
+    /// Has a file read for a request, by a thread.
+    fn read_file(&mut self, files: Arc<StaticConfig>, wanted: Wanted, from: &HttpPeer) -> HttpAction {
+        let lane = match from.address {
+            PeerAddress::Tcp(address) => Some(Origin::from(address.ip())),
+            PeerAddress::Unix => None,
+        };
+        let (connection, question) = (from.connection, Question::new(lane));
+        self.requests.insert(connection, question.clone());
+        let (shelf, max_entries, desk) = (self.shelf.clone(), self.max_listing_entries, self.desk.clone());
+        self.files.run(&question, move |fate| {
+            let response = match fate {
+                Fate::Run => files::respond(&files, &shelf, max_entries, &wanted),
+                Fate::Refused => {
+                    desk.refusals.file(&desk.log);
+                    files::overloaded()
+                }
+            };
+            desk.server.respond(connection, response);
+        });
+        HttpAction::Later
     }
 
     /// Calls a procedure; the answer comes later, if it is not returned.
@@ -155,39 +216,36 @@ impl NodeHost {
             Value::from(login.details),
         ];
         let patience = request.expires.since(cx.now());
-        let call = Call { procedure: dynamic.authenticator.clone(), args, timeout: patience };
-        let asked = Asked::Login(AskedLogin { id: request.id, procedure: dynamic.authenticator, pending, patience });
-        let (asked, result) = self.services.call(cx.locals(), realm, role, call, asked)?;
-        self.answered(asked, result, cx);
+        let Some(question) = self.questions.login(request.id, request.origin, patience) else {
+            return Some(self.too_many_from(request));
+        };
+        let procedure = dynamic.authenticator;
+        let call = Call::new(procedure.clone(), args, request.expires, question.clone());
+        let asked = Asked::Login(AskedLogin { id: request.id, procedure, pending, question });
+        self.call_service((realm, role), call, asked, cx);
         None
+    }
+
+    /// Calls a procedure that decides on a question.
+    pub(super) fn call_service(&mut self, caller: Caller, call: Call, asked: Asked, cx: &mut Context<'_>) {
+        for (asked, result) in self.services.call(cx, caller, call, asked) {
+            self.answered(asked, result, cx);
+        }
     }
 
     /// A procedure has answered, or failed.
     pub(super) fn answered(&mut self, asked: Asked, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
         match asked {
-            Asked::Login(asked) => self.authenticated(asked, result, cx),
+            Asked::Login(asked) => self.authenticated(asked, result),
             Asked::Action(asked) => self.authorized(asked, result, cx),
         }
     }
 
-    fn authenticated(&mut self, asked: AskedLogin, result: Result<Value, CallFailed>, cx: &mut Context<'_>) {
-        let AskedLogin { id, procedure, pending, patience } = asked;
-        let answer = result.map_err(denial).and_then(FunctionGrant::from_record);
-        if let Err(error) = &answer {
-            log_failure(&self.log, procedure.as_str(), pending.method(), error);
-        }
-        match answer {
-            // A key may have to be derived from a password.
-            Ok(
-                FunctionGrant { cra: Some(_), .. } | FunctionGrant { scram: Some(ScramSecret::Password { .. }), .. },
-            ) => {
-                let server = cx.handle().clone();
-                if !self.functions.run(patience, move || server.decide(id, pending.verdict(answer))) {
-                    cx.decide(id, self.too_many_logins());
-                }
-            }
-            _ => cx.decide(id, pending.verdict(answer)),
-        }
+    fn authenticated(&self, asked: AskedLogin, result: Result<Value, CallFailed>) {
+        let AskedLogin { id, procedure, pending, question } = asked;
+        let (desk, name) = (self.desk.clone(), procedure.as_str().to_owned());
+        let conclusion = Conclusion { desk, id, name, pending, question };
+        conclusion.answered(result.map_err(denial).and_then(FunctionGrant::from_record));
     }
 }
 
@@ -195,11 +253,7 @@ impl NodeHost {
 /// say that it could not be asked, or that it broke, are no business of the client.
 fn denial(CallFailed { error: uri, message }: CallFailed) -> FunctionError {
     let technical = [
-        error::NO_SUCH_PROCEDURE,
-        error::CANCELED,
         error::TIMEOUT,
-        error::UNAVAILABLE,
-        error::NO_AVAILABLE_CALLEE,
         error::INVALID_ARGUMENT,
         error::PAYLOAD_SIZE_EXCEEDED,
         error::AUTHORIZATION_FAILED,
@@ -207,6 +261,10 @@ fn denial(CallFailed { error: uri, message }: CallFailed) -> FunctionError {
         error::NO_SUCH_ROLE,
         error::RUNTIME_ERROR,
     ];
+    let for_now = [error::NO_SUCH_PROCEDURE, error::CANCELED, error::UNAVAILABLE, error::NO_AVAILABLE_CALLEE];
+    if for_now.contains(&uri) {
+        return FunctionError::Unavailable { message: DYNAMIC_FAILED, detail: format!("{uri}: {message}") };
+    }
     if technical.contains(&uri) {
         // The text of a runtime error may show anything: it is left to the log of the callee.
         let text = if uri == error::RUNTIME_ERROR { String::new() } else { format!(": {message}") };
@@ -216,8 +274,8 @@ fn denial(CallFailed { error: uri, message }: CallFailed) -> FunctionError {
 }
 
 /// Failures are for the operator; a denial is seen in the ABORT.
-fn log_failure(log: &Log, authenticator: &str, method: &str, error: &FunctionError) {
-    if let FunctionError::Failed { detail, .. } = error {
+pub(super) fn log_failure(log: &Log, authenticator: &str, method: &str, error: &FunctionError) {
+    if let FunctionError::Failed { detail, .. } | FunctionError::Unavailable { detail, .. } = error {
         log.error("authenticator failed")
             .text("authenticator", authenticator)
             .text("authmethod", method)
@@ -242,7 +300,8 @@ impl Host for NodeHost {
         self.ask_authorizer(request, cx)
     }
 
-    fn http(&mut self, ListenerId(number): ListenerId, _: &PeerAddress, request: &HttpRequest) -> HttpAction {
+    fn http(&mut self, request: &HttpRequest, from: &HttpPeer) -> HttpAction {
+        let ListenerId(number) = from.listener;
         let Some(site) = self.served.routes.get(number) else { return not_found() };
         let Some((Route { service, .. }, rest)) = site.find(request.path()) else {
             let page = self.demo.as_ref().and_then(|_| demo::page(request.path()));
@@ -254,10 +313,29 @@ impl Host for NodeHost {
                 let (headers, details) = tracked.unwrap_or_default();
                 HttpAction::WebSocket { options: options.clone(), tag: *tag, headers, details }
             }
-            Service::Static(files) => HttpAction::Respond(files::respond(files, rest, &mut self.shelf, request)),
+            Service::Static(files) => {
+                let Some(wanted) = Wanted::new(request, rest) else {
+                    return HttpAction::Respond(files::method_not_allowed());
+                };
+                let files = files.clone();
+                self.read_file(files, wanted, from)
+            }
             Service::Json(value) => HttpAction::Respond(pages::json(value, rest, request)),
             Service::Redirect(url) => HttpAction::Respond(pages::redirect(url, rest)),
             Service::NodeInfo => HttpAction::Respond(pages::node_info(rest, request)),
+        }
+    }
+
+    fn settled(&mut self, id: DecisionId, cx: &mut Context<'_>) {
+        if self.questions.settle(id) {
+            self.desk.functions.settled();
+            self.services.settled(cx);
+        }
+    }
+
+    fn procedure_registered(&mut self, realm: &Uri, procedure: &Uri, cx: &mut Context<'_>) {
+        for (asked, result) in self.services.registered(cx, realm, procedure) {
+            self.answered(asked, result, cx);
         }
     }
 
@@ -265,7 +343,7 @@ impl Host for NodeHost {
         if let Some(backend) = self.demo.as_mut().filter(|backend| backend.is(local)) {
             return backend.event(event, cx.locals(), &self.log);
         }
-        for (asked, result) in self.services.event(cx.locals(), local, event).unwrap_or_default() {
+        for (asked, result) in self.services.event(cx, local, event).unwrap_or_default() {
             self.answered(asked, result, cx);
         }
     }
@@ -273,6 +351,12 @@ impl Host for NodeHost {
     fn observe(&mut self, fact: &Observation<'_>) {
         if matches!(fact, Observation::ShuttingDown) {
             self.processes.settle();
+        }
+        if let Observation::Closed { connection, .. } | Observation::Responded { connection, .. } = fact
+            && let Some(question) = self.requests.remove(connection)
+        {
+            question.settle();
+            self.files.settled();
         }
         self.served.cookies.observe(fact, &self.server);
         self.observer.observe(&self.log, fact);

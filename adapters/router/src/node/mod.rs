@@ -1,5 +1,6 @@
 //! A node: a configuration, served.
 
+mod absent;
 mod authorize;
 pub mod certificates;
 mod cookies;
@@ -10,17 +11,21 @@ mod host;
 mod observe;
 mod pages;
 mod processes;
+mod questions;
 mod services;
 mod site;
+mod sockets;
 
-use crate::config::{Link, NodeConfig};
+use crate::config::{Link, Listen, NodeConfig};
 use crate::log::Log;
+use crate::process::guard::Keeper;
 use certificates::{CertificateError, Certificates, Reloader};
 use cookies::Cookies;
 use core::fmt;
 use host::NodeHost;
-use processes::{PrivateSockets, Processes};
+use processes::Processes;
 use site::Site;
+use sockets::PrivateSockets;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +40,8 @@ pub struct Node {
     log: Arc<Log>,
     /// How many of the listeners are transports; the others are private ones of components.
     public: usize,
+    /// Whether the transports listen only when the components are ready.
+    waits: bool,
 }
 
 /// Why a node could not be started.
@@ -87,20 +94,23 @@ impl fmt::Display for StartError {
 impl core::error::Error for StartError {}
 
 impl Node {
-    /// Opens the listeners of a configuration. Connections wait until [`Node::run`].
+    /// Opens the listeners of a configuration. Connections wait until [`Node::run`], or are refused until components are
+    /// ready: see [`Node::listens`].
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left open then.
     pub fn bind(config: NodeConfig, log: Arc<Log>) -> Result<Self, StartError> {
-        let mut site = Site::new(Cookies::new(config.limits.max_cookies, log.clone()));
-        for transport in config.transports {
-            site.transport(transport)?;
-        }
-        let public = site.listeners.len();
+        log.set_max_waiting(config.limits.max_log_bytes);
         let roles = config.components.iter().filter_map(|component| match &component.link {
             Link::Role(role) => Some((component, role)),
             Link::Transport(_) => None,
         });
+        let waits = config.listen == Listen::WhenReady && roles.clone().next().is_some();
+        let mut site = Site::new(Cookies::new(config.limits.max_cookies, log.clone()));
+        for transport in config.transports {
+            site.transport(transport, waits)?;
+        }
+        let public = site.listeners.len();
         let sockets = PrivateSockets::new(roles.clone().count()).map_err(StartError::System)?;
         for ((component, role), path) in roles.zip(sockets.paths()) {
             site.component(component, role, path);
@@ -117,14 +127,17 @@ impl Node {
                 None => StartError::System(error),
             }
         })?;
-        let mut processes = Processes::new(config.host_limits, log.clone());
+        let any = !(config.functions.is_empty() && config.components.is_empty() && config.guests.is_empty());
+        let guard = config.guard.filter(|_| any);
+        let keeper = Keeper::new(guard, sockets.folder(), config.secret_variables, &log);
+        let mut processes = Processes::new(config.host_limits, sockets, keeper, log.clone());
         processes.functions(&config.functions).map_err(StartError::System)?;
-        processes.components(config.components, sockets).map_err(StartError::System)?;
-        processes.guests(config.guests).map_err(StartError::System)?;
+        let listen = waits.then(|| server.handle());
+        processes.run(config.components, config.guests, listen).map_err(StartError::System)?;
         let (authorizers, handle) = (config.authorizers, server.handle());
         let host = NodeHost::new(served, realms, authorizers, &config.limits, processes, handle, log.clone());
         let host = host.map_err(StartError::System)?;
-        Ok(Self { server, host, certificates, log, public })
+        Ok(Self { server, host, certificates, log, public, waits })
     }
 
     /// Adds what the demo has beyond its configuration: a backend, and the example's page.
@@ -132,6 +145,12 @@ impl Node {
     pub fn with_demo(mut self) -> Self {
         self.host.add_demo(self.server.locals());
         self
+    }
+
+    /// Whether its transports listen from the start, rather than when its components are ready
+    /// ([`Listen`]). Connections are refused until then.
+    pub const fn listens(&self) -> bool {
+        !self.waits
     }
 
     /// Where each transport listens, with the ports that the system chose.
@@ -153,7 +172,8 @@ impl Node {
     /// Serves until it is shut down.
     ///
     /// # Errors
-    /// The system's poll failed, or it has no thread to look at certificates; that is not recoverable.
+    /// The system's poll failed, a transport that waited for components could not listen, or the system has no thread to
+    /// look at certificates; that is not recoverable.
     pub fn run(self) -> io::Result<()> {
         let Self { mut server, mut host, certificates, log, .. } = self;
         let reloader = certificates.reloader();

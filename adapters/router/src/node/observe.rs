@@ -1,8 +1,10 @@
 //! What a server observes, as log lines.
 
 use crate::log::{Line, Log};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use wampd_mio::{Holder, LeaveCause, Observation};
+use wampd_core::id::SessionId;
+use wampd_mio::{CloseCause, GiveUpCause, Holder, LeaveCause, Observation};
 
 /// How often a state of emergency is told while it lasts.
 const AT_MOST_EVERY: Duration = Duration::from_secs(10);
@@ -11,8 +13,55 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Observer {
     refused: Throttle,
+    from_address: Throttle,
+    memory: Throttle,
     paused: Throttle,
-    undecided: Throttle,
+    behind: Few,
+    left_out: Throttle,
+}
+
+/// Tells now and then that something is refused since too much of it waits. For all threads.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    decisions: Mutex<Throttle>,
+    logins: Mutex<Throttle>,
+    files: Mutex<Throttle>,
+    held: Mutex<Throttle>,
+}
+
+impl Refusals {
+    /// A login or an action was refused because too many wait for a decision.
+    pub(super) fn decision(&self, log: &Log) {
+        if let Some(times) = pass(&self.decisions) {
+            log.warn("refused: too many decisions wait").number("times", times).end();
+        }
+    }
+
+    /// A login was refused because too many from its address are being decided.
+    pub(super) fn login(&self, log: &Log, address: &str) {
+        if let Some(times) = pass(&self.logins) {
+            let line = log.warn("login refused: limit max_questions_per_address reached");
+            line.text("peer", address).number("times", times).end();
+        }
+    }
+
+    /// A login or an action was refused because too many wait for procedures that nobody has registered.
+    pub(super) fn held(&self, log: &Log) {
+        if let Some(times) = pass(&self.held) {
+            log.warn("refused: limit max_held_decisions reached").number("times", times).end();
+        }
+    }
+
+    /// A request was refused because too many wait for files.
+    pub(super) fn file(&self, log: &Log) {
+        if let Some(times) = pass(&self.files) {
+            log.warn("request refused: limit max_waiting_files reached").number("times", times).end();
+        }
+    }
+}
+
+fn pass(throttle: &Mutex<Throttle>) -> Option<u64> {
+    throttle.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now())
 }
 
 impl Observer {
@@ -37,15 +86,66 @@ impl Observer {
                         .end();
                 }
             }
+            Observation::TooManyFromAddress { listener, peer, limit } => {
+                if let Some(times) = self.from_address.pass(Instant::now()) {
+                    log.warn("connection refused: too many from its address")
+                        .number("listener", listener.0 as u64)
+                        .text("peer", peer)
+                        .text("limit", limit)
+                        .number("times", times)
+                        .end();
+                }
+            }
+            Observation::Closed {
+                connection,
+                cause: cause @ (CloseCause::MemoryBeforeJoin | CloseCause::ReceiveMemory),
+            } => {
+                if let Some(times) = self.memory.pass(Instant::now()) {
+                    log.warn("connection dropped for its memory")
+                        .number("connection", connection.0)
+                        .text("cause", cause)
+                        .number("times", times)
+                        .end();
+                }
+                self::log(log, fact);
+            }
+            Observation::FallsBehind { .. } if !self.behind.pass(Instant::now()) => {}
+            Observation::CaughtUp { connection, session, lasted, left_out } => {
+                // Nothing is lost that is not told of; what went well needs no line of its own.
+                if *left_out > 0
+                    && let Some(times) = self.left_out.pass(Instant::now())
+                {
+                    session_of(log.info("messages left out for a peer that did not keep up"), *session)
+                        .number("connection", connection.0)
+                        .number("left_out", *left_out)
+                        .number("behind_ms", lasted.as_millis() as u64)
+                        .number("times", times)
+                        .end();
+                }
+            }
             fact => self::log(log, fact),
         }
     }
+}
 
-    /// A login or an action was refused because too many wait for a decision.
-    pub(super) fn too_many_decisions(&mut self, log: &Log) {
-        if let Some(times) = self.undecided.pass(Instant::now()) {
-            log.warn("refused: too many decisions wait").number("times", times).end();
+/// How many peers that fall behind are told of in a time.
+const A_FEW: u32 = 20;
+
+/// Lets through a few in a time.
+#[derive(Debug, Default)]
+struct Few {
+    /// When others are let through.
+    next: Option<Instant>,
+    passed: u32,
+}
+
+impl Few {
+    fn pass(&mut self, now: Instant) -> bool {
+        if self.next.is_none_or(|next| now >= next) {
+            *self = Self { next: Some(now + AT_MOST_EVERY), passed: 0 };
         }
+        self.passed += 1;
+        self.passed <= A_FEW
     }
 }
 
@@ -72,6 +172,7 @@ impl Throttle {
 /// Lines of what a turn of the server brings are written at its end.
 fn log(log: &Log, fact: &Observation<'_>) {
     match fact {
+        Observation::Listening { endpoint, .. } => log.info("listening").text("endpoint", endpoint),
         Observation::ListenerClosed { endpoint, .. } => log.debug("listener closed").text("endpoint", endpoint),
         Observation::Accepted { connection, listener, peer } => log
             .debug("connection accepted")
@@ -84,10 +185,10 @@ fn log(log: &Log, fact: &Observation<'_>) {
             .text("serializer", format_args!("{:?}", encoding.format))
             .text("framing", format_args!("{:?}", encoding.framing)),
         // What follows the path may be a secret.
-        Observation::Responded { connection, request, status } => log
+        Observation::Responded { connection, path, status } => log
             .info("http response")
             .number("connection", connection.0)
-            .text("path", request.path())
+            .text("path", path)
             .number("status", u64::from(*status)),
         Observation::Joined { holder, session, realm, authid, authrole, authmethod, authprovider, .. } => {
             held(log.info("session joined"), *holder)
@@ -107,24 +208,55 @@ fn log(log: &Log, fact: &Observation<'_>) {
                 LeaveCause::Goodbye(reason) => line.text("reason", reason),
                 LeaveCause::Aborted => line.text("cause", "aborted"),
                 LeaveCause::Lost => line.text("cause", "connection lost"),
+                LeaveCause::ShutDown => line.text("cause", "the router shuts down"),
                 other => line.text("cause", format_args!("{other:?}")),
             }
         }
-        Observation::Undeliverable { connection, message, why } => log
-            .warn("message undeliverable")
-            .number("connection", connection.0)
-            .text("message", message)
-            .text("why", format_args!("{why:?}")),
+        Observation::Undeliverable { connection, message, uri, why } => {
+            let line = log.warn("message undeliverable").number("connection", connection.0).text("message", message);
+            let line = match uri {
+                Some(uri) => line.text("uri", uri),
+                None => line,
+            };
+            line.text("why", why)
+        }
         Observation::Closed { connection, cause } => {
             let name = "connection closed";
             // Without a session nothing else would tell of it.
-            let line = if cause.is_certificate_refused() { log.info(name) } else { log.debug(name) };
+            let told = cause.is_certificate_refused() || cause.is_refused_for_now();
+            let line = if told { log.info(name) } else { log.debug(name) };
             line.number("connection", connection.0).text("cause", cause)
+        }
+        Observation::FallsBehind { connection, session, waiting, limit } => {
+            session_of(log.info("peer does not keep up"), *session)
+                .number("connection", connection.0)
+                .number("waiting", *waiting as u64)
+                .number("limit", *limit as u64)
+        }
+        Observation::GivenUp { connection, session, cause, waiting, limit, behind, left_out } => {
+            let cause = match cause {
+                GiveUpCause::WriteTimeout => "it reads nothing",
+                _ => "no room for what it must be sent",
+            };
+            session_of(log.info("peer given up"), *session)
+                .number("connection", connection.0)
+                .text("cause", cause)
+                .number("waiting", *waiting as u64)
+                .number("limit", *limit as u64)
+                .number("behind_ms", behind.unwrap_or_default().as_millis() as u64)
+                .number("left_out", *left_out)
         }
         Observation::ShuttingDown => log.info("shutting down"),
         other => log.debug("observation").text("what", format_args!("{other:?}")),
     }
     .end_later();
+}
+
+fn session_of(line: Line<'_>, session: Option<SessionId>) -> Line<'_> {
+    match session {
+        Some(session) => line.number("session", session.get()),
+        None => line,
+    }
 }
 
 fn held(line: Line<'_>, holder: Holder) -> Line<'_> {
@@ -144,5 +276,12 @@ mod tests {
         let passed: Vec<Option<u64>> =
             [0, 1, 9, 10, 11, 30].into_iter().map(|s| throttle.pass(start + Duration::from_secs(s))).collect();
         assert_eq!(passed, [Some(1), None, None, Some(3), None, Some(2)]);
+    }
+
+    #[test]
+    fn a_few_are_told_of_in_a_time() {
+        let (mut few, start) = (Few::default(), Instant::now());
+        let passed = |few: &mut Few, s| (0..30).filter(|_| few.pass(start + Duration::from_secs(s))).count();
+        assert_eq!([0, 9, 10].map(|s| passed(&mut few, s)), [20, 0, 20]);
     }
 }

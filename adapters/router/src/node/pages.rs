@@ -1,7 +1,6 @@
 //! What path services answer that need no files.
 
 use crate::config::JsonConfig;
-use bytes::Bytes;
 use wampd_mio::Response;
 use wampd_wire::{HttpRequest, Method};
 
@@ -49,7 +48,7 @@ fn page(rest: &str, request: &HttpRequest, content_type: &str, body: String) -> 
         response.headers.push(("Allow".to_owned(), "GET, HEAD".to_owned()));
         return response;
     }
-    Response { status: 200, content_type: content_type.to_owned(), headers: Vec::new(), body: Bytes::from(body) }
+    Response { content_type: content_type.to_owned(), ..Response::new(200, body) }
 }
 
 /// Nothing is below these paths.

@@ -1,65 +1,87 @@
 //! The processes of a node. They end with it.
 
+use super::sockets::PrivateSockets;
 use crate::config::{ComponentConfig, GuestConfig, Link};
 use crate::log::Log;
-use crate::process::{Asker, HostLimits, HostedFunction, Process, Role, Supervisor, python_input, to_json};
+use crate::process::guard::Keeper;
+use crate::process::{HostLimits, HostedFunction, Next, Process, Role, Supervisor, python_input, to_json};
 use serde_json::json;
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use wampd_mio::ServerHandle;
 
 /// The processes of a node; dropped, all of them are ended.
 #[derive(Debug)]
 pub(super) struct Processes {
     supervisors: Vec<Supervisor>,
+    /// Ended when the processes are gone.
+    keeper: Arc<Keeper>,
     /// Removed when the processes are gone.
-    sockets: Option<PrivateSockets>,
+    sockets: PrivateSockets,
     limits: HostLimits,
     log: Arc<Log>,
 }
 
 impl Processes {
-    pub(super) const fn new(limits: HostLimits, log: Arc<Log>) -> Self {
-        Self { supervisors: Vec::new(), sockets: None, limits, log }
+    /// No processes yet. Those with a role are to connect to the sockets.
+    pub(super) fn new(limits: HostLimits, sockets: PrivateSockets, keeper: Arc<Keeper>, log: Arc<Log>) -> Self {
+        Self { supervisors: Vec::new(), keeper, sockets, limits, log }
     }
 
     pub(super) fn functions(&mut self, functions: &[Arc<HostedFunction>]) -> io::Result<()> {
         for function in functions {
-            self.supervisors.push(function.start(self.limits, self.log.clone())?);
+            self.supervisors.push(function.start(self.limits, self.keeper.clone(), self.log.clone())?);
         }
         Ok(())
     }
 
-    /// Starts components, each when the one before is ready: a procedure that one registers is there for the next. Those
-    /// with a role connect to the sockets, each to its own.
-    pub(super) fn components(&mut self, components: Vec<ComponentConfig>, sockets: PrivateSockets) -> io::Result<()> {
-        let mut paths = sockets.paths();
-        let requests: Vec<_> = components.iter().map(|component| component_input(component, || paths.next())).collect();
-        drop(paths);
-        self.sockets = Some(sockets);
-        let mut next = None;
-        for (number, (component, input)) in components.into_iter().zip(requests).enumerate().rev() {
-            let role = Role::Component { input, restart: component.restart, next: next.take() };
-            let process = Process { name: component.name, program: component.program, role, waits: number > 0 };
-            next = Some(self.start(process)?);
+    /// Starts components and guests. Components start one after the other, each when the one before is ready: a procedure
+    /// that one registers is there for the next. Those with a role connect to the sockets, each to its own.
+    ///
+    /// With `listen` the components with a role come first; when the last of them is ready, the server listens, and the
+    /// others and the guests are started, which connect to where it listens.
+    pub(super) fn run(
+        &mut self,
+        mut components: Vec<ComponentConfig>,
+        guests: Vec<GuestConfig>,
+        listen: Option<ServerHandle>,
+    ) -> io::Result<()> {
+        let has_role = |component: &ComponentConfig| matches!(component.link, Link::Role(_));
+        if listen.is_some() {
+            components.sort_by_key(|component| !has_role(component));
         }
-        Ok(())
-    }
-
-    pub(super) fn guests(&mut self, guests: Vec<GuestConfig>) -> io::Result<()> {
+        let inside = components.iter().filter(|component| has_role(component)).count();
+        let mut next = Vec::new();
         for GuestConfig { name, program, restart } in guests {
-            self.start(Process { name, program, role: Role::Guest { restart }, waits: false })?;
+            let role = Role::Guest { restart };
+            next.push(self.start(Process { name, program, role, waits: listen.is_some() })?);
+        }
+        let mut at_listening = listen.map(|server| (server, core::mem::take(&mut next)));
+        next.clear();
+        let mut paths = self.sockets.paths();
+        let inputs: Vec<_> = components.iter().map(|component| component_input(component, || paths.next())).collect();
+        drop(paths);
+        for (number, (component, input)) in components.into_iter().zip(inputs).enumerate().rev() {
+            if number + 1 == inside
+                && let Some((server, guests)) = at_listening.take()
+            {
+                next.push(Next::Listen(server));
+                next.extend(guests);
+            }
+            let role = Role::Component { input, restart: component.restart, next };
+            let process = Process { name: component.name, program: component.program, role, waits: number > 0 };
+            next = vec![self.start(process)?];
         }
         Ok(())
     }
 
-    fn start(&mut self, process: Process) -> io::Result<Asker> {
-        let supervisor = Supervisor::new(process, self.limits, self.log.clone())?;
-        let asker = supervisor.asker().clone();
+    /// Returns what starts the process if it waits.
+    fn start(&mut self, process: Process) -> io::Result<Next> {
+        let supervisor = Supervisor::new(process, self.limits, self.keeper.clone(), self.log.clone())?;
+        let next = Next::Start(supervisor.asker().clone());
         self.supervisors.push(supervisor);
-        Ok(asker)
+        Ok(next)
     }
 
     /// The node shuts down: what ends now is not started again.
@@ -94,38 +116,4 @@ fn component_input(component: &ComponentConfig, socket: impl FnOnce() -> Option<
         "transport": transport,
         "path": component.path,
     }))
-}
-
-/// Sockets that only this user can connect to, in a folder of their own. Dropped, they are removed.
-#[derive(Debug)]
-pub(super) struct PrivateSockets {
-    folder: Option<PathBuf>,
-    count: usize,
-}
-
-impl PrivateSockets {
-    /// Room for so many; without any there is no folder.
-    pub(super) fn new(count: usize) -> io::Result<Self> {
-        if count == 0 {
-            return Ok(Self { folder: None, count });
-        }
-        let mut name = [0; 16];
-        getrandom::fill(&mut name).map_err(io::Error::other)?;
-        let folder = std::env::temp_dir().join(format!("wampd-{}", data_encoding::HEXLOWER.encode(&name)));
-        // Fails if there is such a folder already: nobody else can have made it.
-        DirBuilder::new().mode(0o700).create(&folder)?;
-        Ok(Self { folder: Some(folder), count })
-    }
-
-    pub(super) fn paths(&self) -> impl Iterator<Item = PathBuf> + use<'_> {
-        self.folder.iter().flat_map(|folder| (0..self.count).map(|number| folder.join(format!("{number}.sock"))))
-    }
-}
-
-impl Drop for PrivateSockets {
-    fn drop(&mut self) {
-        if let Some(folder) = &self.folder {
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    }
 }

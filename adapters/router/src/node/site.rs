@@ -16,7 +16,7 @@ use wampd_wire::{RawSocketOptions, ServerOptions, UpgradeOptions};
 #[derive(Debug)]
 pub(super) enum Service {
     WebSocket { options: Arc<UpgradeOptions>, tag: u64, cookies: Option<JarId> },
-    Static(StaticConfig),
+    Static(Arc<StaticConfig>),
     Json(JsonConfig),
     Redirect(String),
     NodeInfo,
@@ -46,7 +46,8 @@ impl Site {
         Self { served, listeners: Vec::new(), certificates: Certificates::new() }
     }
 
-    pub(super) fn transport(&mut self, transport: TransportConfig) -> Result<(), StartError> {
+    /// `waits`: it does not listen at once.
+    pub(super) fn transport(&mut self, transport: TransportConfig, waits: bool) -> Result<(), StartError> {
         let (endpoint, backlog) = match transport.endpoint {
             ConfigEndpoint::Tcp { address, backlog } => (Endpoint::Tcp(address), backlog),
             ConfigEndpoint::Unix { path, backlog } => (Endpoint::Unix { path, mode: None }, backlog),
@@ -55,7 +56,7 @@ impl Site {
         let routes = transport.routes.try_map(|service| self.served.service(service))?;
         self.served.routes.push(routes);
         let tls = transport.tls.map(|tls| self.certificates.add(tls)).transpose().map_err(StartError::Certificates)?;
-        self.listeners.push(ListenerConfig { endpoint, backlog, tls, transport: transport.server, tag });
+        self.listeners.push(ListenerConfig { endpoint, backlog, tls, transport: transport.server, tag, waits });
         Ok(())
     }
 
@@ -69,7 +70,7 @@ impl Site {
         let rawsocket = Some(RawSocketOptions::default());
         let transport = Arc::new(ServerOptions { http: None, rawsocket, ..ServerOptions::default() });
         let (endpoint, backlog) = (Endpoint::Unix { path, mode: Some(0o600) }, ListenerConfig::BACKLOG);
-        self.listeners.push(ListenerConfig { endpoint, backlog, tls: None, transport, tag });
+        self.listeners.push(ListenerConfig { endpoint, backlog, tls: None, transport, tag, waits: false });
     }
 }
 
@@ -88,7 +89,7 @@ impl Served {
                 let cookies = cookies.map_err(|(file, error)| StartError::Cookies { file, error })?;
                 Service::WebSocket { options: upgrade, tag: self.tag(auth), cookies }
             }
-            PathService::Static(files) => Service::Static(files),
+            PathService::Static(files) => Service::Static(Arc::new(files)),
             PathService::Json(json) => Service::Json(json),
             PathService::Redirect(url) => Service::Redirect(url),
             PathService::NodeInfo => Service::NodeInfo,

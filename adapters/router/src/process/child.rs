@@ -1,16 +1,19 @@
 //! A running process and its pipes, none of which block.
 
+use super::guard::Keeper;
 use super::{Inherit, Program};
 use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 
 /// A process in a group of its own: a signal from the terminal does not reach it, and with it end those it has started.
 pub(super) struct Running {
     child: Child,
     group: Option<Pid>,
+    keeper: Arc<Keeper>,
     pub(super) stdin: Option<ChildStdin>,
     pub(super) stdout: Option<ChildStdout>,
     pub(super) stderr: Option<ChildStderr>,
@@ -20,20 +23,30 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts a process; `input` is what it reads first, and `None` if it has nothing to read.
-    pub(super) fn start(program: &Program, input: Option<&[u8]>) -> io::Result<Self> {
+    pub(super) fn start(program: &Program, input: Option<&[u8]>, keeper: &Arc<Keeper>) -> io::Result<Self> {
         let mut command = Command::new(&program.executable);
         command.args(&program.arguments).current_dir(&program.folder).process_group(0);
-        if let Inherit::Only(names) = &program.inherit {
-            command.env_clear();
-            command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        match &program.inherit {
+            Inherit::All => {
+                for name in &keeper.hidden {
+                    command.env_remove(name);
+                }
+            }
+            Inherit::Only(names) => {
+                command.env_clear();
+                command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+            }
         }
         command.envs(&program.variables).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
         let mut child = command.spawn()?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        if let Some(group) = group {
+            keeper.add(group);
+        }
         let out = input.map(<[u8]>::to_vec).unwrap_or_default();
-        let mut running = Self { child, group, stdin, stdout, stderr, out };
+        let mut running = Self { child, group, keeper: keeper.clone(), stdin, stdout, stderr, out };
         match running.unblock() {
             Ok(()) => Ok(running),
             Err(error) => {
@@ -88,6 +101,9 @@ impl Running {
     /// Ends the process and those it has started, whatever they do.
     pub(super) fn kill(&mut self) -> io::Result<ExitStatus> {
         self.signal(Signal::KILL);
+        if let Some(group) = self.group {
+            self.keeper.remove(group);
+        }
         self.child.wait()
     }
 

@@ -1,6 +1,7 @@
 //! Functions that are answered by a host.
 
 use super::exchange::{Answered, HostError};
+use super::guard::Keeper;
 use super::supervisor::{Asker, Process, Role, Supervisor};
 use super::{HostLimits, Program};
 use crate::authn::function::{FunctionAuthenticator, Login, Reply};
@@ -8,6 +9,7 @@ use crate::authn::grant::{FunctionError, FunctionGrant};
 use crate::authz::function::{Attempt, FunctionAuthorizer, Reply as PermitReply};
 use crate::authz::permit::{AuthorizerFailed, Permit};
 use crate::log::Log;
+use crate::reply::Question;
 use core::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,17 +51,17 @@ impl HostedFunction {
     }
 
     /// Starts the process.
-    pub(crate) fn start(&self, limits: HostLimits, log: Arc<Log>) -> io::Result<Supervisor> {
+    pub(crate) fn start(&self, limits: HostLimits, keeper: Arc<Keeper>, log: Arc<Log>) -> io::Result<Supervisor> {
         let role = Role::Host { input: self.input.clone() };
         let process = Process { name: self.name.clone(), program: self.program.clone(), role, waits: false };
-        let supervisor = Supervisor::new(process, limits, log)?;
+        let supervisor = Supervisor::new(process, limits, keeper, log)?;
         *self.asker.lock().unwrap_or_else(PoisonError::into_inner) = Some(supervisor.asker().clone());
         Ok(supervisor)
     }
 
-    fn ask(&self, args: Vec<Value>, answered: Answered) {
+    fn ask(&self, args: Vec<Value>, question: Arc<Question>, answered: Answered) {
         match &*self.asker.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(asker) => asker.ask(args, answered),
+            Some(asker) => asker.ask(args, question, answered),
             None => {
                 let detail = "its process was not started".to_owned();
                 answered(Err(HostError::Failed { message: "the authenticator failed", detail }));
@@ -80,7 +82,8 @@ impl FunctionAuthenticator for HostedFunction {
         let optional = |text: Option<&str>| text.map_or(Value::Null, Value::from);
         let Login { realm, authid, details } = login;
         let args = vec![optional(realm.as_ref().map(Uri::as_str)), optional(authid.as_deref()), Value::from(details)];
-        self.ask(args, Box::new(move |answer| reply.send(grant(answer))));
+        let question = reply.question().clone();
+        self.ask(args, question, Box::new(move |answer| reply.send(grant(answer))));
     }
 }
 
@@ -89,12 +92,14 @@ fn grant(answer: Result<Value, HostError>) -> Result<FunctionGrant, FunctionErro
         Ok(value) => FunctionGrant::from_record(value),
         Err(HostError::Denied { uri, message }) => Err(FunctionError::Denied { uri, message }),
         Err(HostError::Failed { message, detail }) => Err(FunctionError::Failed { message, detail }),
+        Err(HostError::Unavailable { message, detail }) => Err(FunctionError::Unavailable { message, detail }),
     }
 }
 
 impl FunctionAuthorizer for HostedFunction {
     fn authorize(&self, attempt: Attempt, reply: PermitReply) {
-        self.ask(attempt.arguments().into(), Box::new(move |answer| reply.send(permit(answer))));
+        let question = reply.question().clone();
+        self.ask(attempt.arguments().into(), question, Box::new(move |answer| reply.send(permit(answer))));
     }
 }
 
@@ -102,7 +107,9 @@ fn permit(answer: Result<Value, HostError>) -> Result<Permit, AuthorizerFailed> 
     match answer {
         Ok(value) => Permit::from_value(&value),
         Err(HostError::Denied { uri, message }) => Err(AuthorizerFailed::new(format!("{uri}: {message}"))),
-        Err(HostError::Failed { detail, .. }) => Err(AuthorizerFailed::new(detail)),
+        Err(HostError::Failed { detail, .. } | HostError::Unavailable { detail, .. }) => {
+            Err(AuthorizerFailed::new(detail))
+        }
     }
 }
 
@@ -122,7 +129,7 @@ mod tests {
         let function = HostedFunction::new("x".to_owned(), program, b"secret123".to_vec());
         assert!(!format!("{function:?}").contains("secret123"));
         let (sender, receiver) = std::sync::mpsc::channel();
-        function.ask(Vec::new(), Box::new(move |answer| sender.send(answer).expect("received")));
+        function.ask(Vec::new(), Question::new(None), Box::new(move |answer| sender.send(answer).expect("received")));
         assert!(matches!(receiver.recv(), Ok(Err(HostError::Failed { .. }))));
     }
 }

@@ -8,12 +8,14 @@ mod backoff;
 mod child;
 mod exchange;
 mod function;
+pub(crate) mod guard;
 mod json;
 mod supervisor;
 
 pub use function::{FunctionKind, HostedFunction};
-pub(crate) use supervisor::{Asker, Process, Role, Supervisor};
+pub(crate) use supervisor::{Next, Process, Role, Supervisor};
 
+use core::fmt;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,7 +35,7 @@ pub(crate) fn to_json(value: &Value) -> serde_json::Value {
 }
 
 /// A program to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Program {
     /// The file, or a name that is looked for in the path.
     pub executable: PathBuf,
@@ -45,6 +47,20 @@ pub struct Program {
     pub inherit: Inherit,
     /// What its environment has beyond that.
     pub variables: BTreeMap<String, String>,
+}
+
+/// The variables may hold secrets: their values are not printed.
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { executable, arguments, folder, inherit, variables } = self;
+        f.debug_struct("Program")
+            .field("executable", executable)
+            .field("arguments", arguments)
+            .field("folder", folder)
+            .field("inherit", inherit)
+            .field("variables", &variables.keys())
+            .finish()
+    }
 }
 
 /// What an interpreter with [`PYTHON_BOOT`] reads first, and then this request.
@@ -76,8 +92,11 @@ pub enum Restart {
 /// Limits of the processes that this one starts. Reaching one fails what was asked, or ends the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostLimits {
-    /// Questions that wait for a host at a time. Default 256.
+    /// Questions that wait for a host or are with it at a time. Beyond it the last one of the address that has most is
+    /// refused. Default 4,096.
     pub max_questions: usize,
+    /// Questions that a host has at a time; others wait, and the addresses they come from take turns. Default 16.
+    pub max_questions_at_once: usize,
     /// Bytes that wait to be written to a host. Default 8 MiB.
     pub max_question_bytes: usize,
     /// Length of an answer in bytes. Default 64 KiB.
@@ -99,7 +118,8 @@ pub struct HostLimits {
 impl Default for HostLimits {
     fn default() -> Self {
         Self {
-            max_questions: 256,
+            max_questions: 4_096,
+            max_questions_at_once: 16,
             max_question_bytes: 8 << 20,
             max_answer: 64 << 10,
             answer_timeout: Duration::from_secs(10),

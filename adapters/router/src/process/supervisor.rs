@@ -3,8 +3,10 @@
 use super::backoff::Backoff;
 use super::child::{Running, read};
 use super::exchange::{Answered, Exchange, HostError, Violation};
+use super::guard::Keeper;
 use super::{HostLimits, Program, Restart};
 use crate::log::Log;
+use crate::reply::Question;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,6 +14,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use wampd_core::value::Value;
+use wampd_mio::ServerHandle;
 
 /// How often a process is looked at whose pipes say nothing of its end, since others hold them.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -25,7 +28,7 @@ pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) program: Program,
     pub(crate) role: Role,
-    /// It is not started before another process is ready, which has this one's asker as its `next`.
+    /// It is not started before another process is ready, whose `next` has this one's asker.
     pub(crate) waits: bool,
 }
 
@@ -33,11 +36,20 @@ pub(crate) struct Process {
 pub(crate) enum Role {
     /// It answers questions, after it has read this.
     Host { input: Vec<u8> },
-    /// It does what it does, after it has read this. Once it is ready it writes something, and `next` is started; also if it
-    /// ends instead, or takes longer than a host may.
-    Component { input: Vec<u8>, restart: Restart, next: Option<Asker> },
+    /// It does what it does, after it has read this. Once it is ready it writes something, and what is `next` happens; also if
+    /// it ends instead, or takes longer than [`HostLimits::start_timeout`].
+    Component { input: Vec<u8>, restart: Restart, next: Vec<Next> },
     /// It does what it does.
     Guest { restart: Restart },
+}
+
+/// What happens when a component is ready.
+#[derive(Clone, Debug)]
+pub(crate) enum Next {
+    /// A process is started that waits.
+    Start(Asker),
+    /// The listeners listen that wait.
+    Listen(ServerHandle),
 }
 
 /// A process being seen to. Dropped, the process is ended.
@@ -55,7 +67,7 @@ pub(crate) struct Asker {
 }
 
 enum Command {
-    Ask(Vec<Value>, Answered),
+    Ask(Vec<Value>, Arc<Question>, Answered),
     /// What this one waited for is ready.
     Start,
     /// What ends now is not started again.
@@ -65,8 +77,9 @@ enum Command {
 
 impl Asker {
     /// Asks; whoever is asked, an answer comes.
-    pub(super) fn ask(&self, args: Vec<Value>, answered: Answered) {
-        if let Err(mpsc::SendError(Command::Ask(_, answered))) = self.commands.send(Command::Ask(args, answered)) {
+    pub(super) fn ask(&self, args: Vec<Value>, question: Arc<Question>, answered: Answered) {
+        let sent = self.commands.send(Command::Ask(args, question, answered));
+        if let Err(mpsc::SendError(Command::Ask(_, _, answered))) = sent {
             let detail = "its process is not watched any more".to_owned();
             return answered(Err(HostError::Failed { message: "the authenticator failed", detail }));
         }
@@ -88,7 +101,7 @@ impl Asker {
 
 impl Supervisor {
     /// Starts a process and sees to it. That it can not be started is logged, and tried again.
-    pub(crate) fn new(process: Process, limits: HostLimits, log: Arc<Log>) -> io::Result<Self> {
+    pub(crate) fn new(process: Process, limits: HostLimits, keeper: Arc<Keeper>, log: Arc<Log>) -> io::Result<Self> {
         let (commands, receiver) = mpsc::channel();
         let (waker, woken) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
@@ -97,6 +110,7 @@ impl Supervisor {
         let watch = Watch {
             exchange,
             limits,
+            keeper,
             log,
             commands: receiver,
             woken,
@@ -141,6 +155,7 @@ impl Drop for Supervisor {
 struct Watch {
     process: Process,
     limits: HostLimits,
+    keeper: Arc<Keeper>,
     log: Arc<Log>,
     exchange: Option<Exchange>,
     commands: mpsc::Receiver<Command>,
@@ -167,6 +182,7 @@ impl Watch {
                 self.start(now);
             }
             self.expire(now);
+            self.keeper.look(now);
             if stopped && self.running.is_none() {
                 return;
             }
@@ -179,7 +195,7 @@ impl Watch {
     fn obey(&mut self, now: Instant) -> bool {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Ask(args, answered)) => self.ask(now, &args, answered),
+                Ok(Command::Ask(args, question, answered)) => self.ask(now, &args, question, answered),
                 Ok(Command::Start) => self.start_at = (!self.settled).then_some(now),
                 Ok(Command::Settle) => {
                     self.settled = true;
@@ -200,12 +216,12 @@ impl Watch {
         }
     }
 
-    fn ask(&mut self, now: Instant, args: &[Value], answered: Answered) {
+    fn ask(&mut self, now: Instant, args: &[Value], question: Arc<Question>, answered: Answered) {
         let Some(exchange) = &mut self.exchange else { return };
         match &mut self.running {
-            Some(running) => exchange.ask(now, args, answered, &mut running.out),
+            Some(running) => exchange.ask(now, args, question, answered, &mut running.out),
             None => {
-                exchange.ask(now, args, answered, &mut Vec::new());
+                exchange.ask(now, args, question, answered, &mut Vec::new());
                 exchange.ended("its process does not run", self.start_at);
             }
         }
@@ -218,7 +234,7 @@ impl Watch {
             Role::Host { input } | Role::Component { input, .. } => Some(input.as_slice()),
             Role::Guest { .. } => None,
         };
-        match Running::start(&self.process.program, input) {
+        match Running::start(&self.process.program, input, &self.keeper) {
             Ok(running) => {
                 self.log
                     .info("process started")
@@ -241,27 +257,37 @@ impl Watch {
         let expired = self.exchange.as_mut().map_or(Ok(()), |exchange| exchange.expire(now));
         if let Err(violation) = expired {
             self.end(now, Some(violation));
+        } else if let (Some(exchange), Some(running)) = (&mut self.exchange, &mut self.running) {
+            exchange.go_on(now, &mut running.out);
         }
         if self.stop_at.is_some_and(|at| at <= now) {
             self.end(now, None);
         }
         if self.patience_for_ready().is_some_and(|at| at <= now) {
+            self.log
+                .warn("component is not ready in time: others do not wait for it any more")
+                .text("process", &self.process.name)
+                .text("limit", "wampd.host_limits.start_timeout_ms")
+                .number("start_timeout_ms", self.limits.start_timeout.as_millis() as u64)
+                .end();
             self.ready();
         }
     }
 
-    /// Until when the next process waits for this one.
+    /// Until when others wait for this process.
     fn patience_for_ready(&self) -> Option<Instant> {
-        let awaited = matches!(self.process.role, Role::Component { next: Some(_), .. });
+        let awaited = matches!(&self.process.role, Role::Component { next, .. } if !next.is_empty());
         (awaited && self.running.is_some()).then(|| self.since + self.limits.start_timeout)
     }
 
     /// Who has waited for this process need not any more.
     fn ready(&mut self) {
-        if let Role::Component { next, .. } = &mut self.process.role
-            && let Some(next) = next.take()
-        {
-            next.send(Command::Start);
+        let Role::Component { next, .. } = &mut self.process.role else { return };
+        for next in next.drain(..) {
+            match next {
+                Next::Start(asker) => asker.send(Command::Start),
+                Next::Listen(server) => server.listen(),
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 
 pub mod authenticator;
 pub mod folder;
+pub mod websocket;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -96,7 +97,7 @@ impl TestNode {
                 {{"name": "service", "permissions": {all}}}]"#
         );
         let mut config = parse(&format!(
-            r#"{{"version": 2, "wampd": {{"limits": {limits}}}, "workers": [{{"type": "router",
+            r#"{{"version": 2, "wampd": {{"limits": {limits}, "farewell": "told"}}, "workers": [{{"type": "router",
             "realms": [{{"name": "realm1", "roles": {roles}}}, {{"name": "realm2", "roles": {roles}}}],
             "transports": [
                 {{"type": "web", "endpoint": {{"type": "tcp", "interface": "127.0.0.1", "port": 0}},
@@ -169,6 +170,13 @@ impl TestNode {
         self.reloader.as_ref().expect("not ended").reload();
     }
 
+    /// Waits until this is so often in the log.
+    pub fn logged(&self, part: &str, times: usize) {
+        while self.log().matches(part).count() < times {
+            std::thread::yield_now();
+        }
+    }
+
     /// What was logged so far.
     pub fn log(&self) -> String {
         String::from_utf8(self.log.0.lock().expect("not poisoned").clone()).expect("text")
@@ -195,7 +203,7 @@ impl Drop for TestNode {
 /// A configuration without files.
 pub fn parse(text: &str) -> NodeConfig {
     let script = |path: &Path| Err(ScriptError::Unreadable(path.display().to_string()));
-    let surroundings = Surroundings { folder: Path::new(""), variable: &|_| None, script: &script };
+    let surroundings = Surroundings { folder: Path::new(""), variable: &|_| None, script: &script, tls: &|_| Ok(()) };
     match config::parse("test", text, Syntax::Json, &surroundings) {
         Ok((node, _)) => node,
         Err(report) => panic!("{report}"),

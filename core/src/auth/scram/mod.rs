@@ -23,6 +23,9 @@ use sha2::{Digest, Sha256};
 /// Length of the output of SHA-256 and HMAC-SHA256 in bytes.
 const HASH_LEN: usize = 32;
 
+/// What is looked at in `Extra` of AUTHENTICATE.
+pub(crate) const ANSWER_KEYS: [&str; 3] = ["nonce", "channel_binding", "cbind_data"];
+
 /// Length of the random part that each side adds to the nonce, in bytes.
 pub const NONCE_LEN: usize = 16;
 

@@ -6,6 +6,7 @@ const PROGRESS: CallOptions = CallOptions {
     timeout: None,
     disclose_me: false,
     rkey: None,
+    partition: false,
     pass_thru: None,
 };
 
@@ -36,7 +37,15 @@ fn a_call_that_was_answered_has_no_more_parts() {
         |call| result(call, false).into(),
         |call| {
             let (request_type, error) = (RequestType::Call, error::CANCELED);
-            Error { request_type, request: call, pass_thru: None, error, payload: Payload::empty() }.into()
+            Error {
+                request_type,
+                request: call,
+                pass_thru: None,
+                details: Default::default(),
+                error,
+                payload: Payload::empty(),
+            }
+            .into()
         },
     ];
     for answer in answers {

@@ -12,6 +12,10 @@ fn same(format: Format, hex: &str, text: &str) {
 fn payload(message: Message) -> Payload {
     match message {
         Message::Call(call) => call.payload,
+        Message::Yield(answer) => answer.payload,
+        Message::Error(error) => error.payload,
+        Message::Publish(publish) => publish.payload,
+        Message::Abort(abort) => abort.payload,
         other => panic!("{}", other.name()),
     }
 }
@@ -101,7 +105,7 @@ fn unusual_forms_of_cbor() {
     // Indefinite lengths everywhere, chunked text as key and URI, long heads, a tag, undefined for null.
     same(
         Cbor,
-        "9f1830190001bf7f6774696d656f75746000ff1a00000005ff7f6161612eff9fc101f7ffbf6178f5ffff"
+        "9f1830190001bf7f6774696d656f75746000ff1a00000005ff7f6161612eff9fc601f7ffbf6178f5ffff"
             .replace("6000", "60")
             .as_str(),
         r#"[48,1,{"timeout":5},"a.",[1,null],{"x":true}]"#,
@@ -131,9 +135,9 @@ fn payloads_pass_as_they_came() {
     for (format, head, tail) in [
         (Json, hex(br#"[48,1,{},"p", "#), hex(json.as_bytes())),
         // A tag, an indefinite list, undefined, an integer as key, infinity.
-        (Cbor, "86183001a06170".to_owned(), "829fc100fff7a201f97c006161f4".to_owned()),
-        // An extension, an integer as key, an integer longer than need be.
-        (MsgPack, "96300180a170".to_owned(), "92d40100cf0000000000000001820102a16103".to_owned()),
+        (Cbor, "86183001a06170".to_owned(), "829fc100fff7a26162a101f97c006161f4".to_owned()),
+        // A timestamp, an integer longer than need be.
+        (MsgPack, "96300180a170".to_owned(), "92d6ff00000001cf000000000000000182a16201a16103".to_owned()),
     ] {
         let end = if format == Json { hex(b" ]") } else { String::new() };
         let message = decode_hex(format, &[&*head, &*tail, &*end].concat()).unwrap();
@@ -146,7 +150,8 @@ fn payloads_pass_as_they_came() {
 
 #[test]
 fn numbers_keep_their_kind() {
-    let text = r#"[48,1,{},"p",[0,-1,1.0,-0.0,-0,1e3,9223372036854775807,-9223372036854775808,18446744073709551615,18446744073709551616,-9223372036854775809,1e-400]]"#;
+    let text =
+        r#"[48,1,{},"p",[0,-1,1.0,-0.0,-0,1e3,9223372036854775807,-9223372036854775808,18446744073709551615,1e-400]]"#;
     let values = args(decode_text(text));
     let expected: Vec<Value> = vec![
         Value::Int(0),
@@ -158,8 +163,6 @@ fn numbers_keep_their_kind() {
         Value::Int(i64::MAX),
         Value::Int(i64::MIN),
         Value::UInt(u64::MAX),
-        Value::Float(18446744073709551616.0),
-        Value::Float(-9223372036854775809.0),
         Value::Float(0.0),
     ];
     assert_eq!(values, expected);
@@ -170,11 +173,149 @@ fn numbers_keep_their_kind() {
         assert_eq!(args(received.clone()), expected);
         assert_eq!(
             encoded(&received.unwrap(), Json),
-            br#"[48,1,{},"p",[0,-1,1.0,-0.0,-0.0,1000.0,9223372036854775807,-9223372036854775808,18446744073709551615,1.8446744073709552e+19,-9.223372036854776e+18,0.0]]"#
+            br#"[48,1,{},"p",[0,-1,1.0,-0.0,-0.0,1000.0,9223372036854775807,-9223372036854775808,18446744073709551615,0.0]]"#
         );
     }
     // -2^64 is an integer only in CBOR.
     assert_eq!(args(decode_hex(Cbor, "85183001a06170813bffffffffffffffff")), [Value::Float(-18446744073709551616.0)]);
+}
+
+/// nexus' client writes null where there are no arguments before keyword arguments.
+#[test]
+fn null_for_arguments_is_none() {
+    let kwargs = Dict::from([("a".to_owned(), Value::from(1))]);
+    for (message, cbor, msgpack) in [
+        (r#"[48,1,{},"p""#, "183001a06170", "300180a170"),
+        (r#"[70,1,{}"#, "184601a0", "460180"),
+        (r#"[8,68,1,{},"e""#, "08184401a06165", "08440180a165"),
+        (r#"[16,1,{},"t""#, "1001a06174", "100180a174"),
+        (r#"[3,{},"r""#, "03a06172", "0380a172"),
+    ] {
+        let count = 3 + message.matches(',').count() as u8;
+        let frames = |count: u8, json: &str, cbor_tail: &str, msgpack_tail: &str| {
+            [
+                (Json, hex(format!("{message},{json}]").as_bytes())),
+                (Cbor, format!("{:02x}{cbor}{cbor_tail}", 0x80 + count)),
+                (MsgPack, format!("{:02x}{msgpack}{msgpack_tail}", 0x90 + count)),
+            ]
+        };
+        for (format, frame) in frames(count, r#" null , {"a":1} "#, "f6a1616101", "c081a16101") {
+            let read = payload(decode_hex(format, &frame).unwrap());
+            assert_eq!(read.values().unwrap(), (vec![], kwargs.clone()), "{format:?} {message}");
+            assert_eq!(read.shape(), Shape::ArgsKwargs);
+        }
+        for (format, frame) in frames(count - 1, "null", "f6", "c0") {
+            assert_eq!(payload(decode_hex(format, &frame).unwrap()).shape(), Shape::Nothing, "{format:?} {message}");
+        }
+        for (format, frame) in frames(count, "[1],null", "8101f6", "9101c0") {
+            assert_eq!(payload(decode_hex(format, &frame).unwrap()).shape(), Shape::Args, "{format:?} {message}");
+        }
+    }
+    // Receivers are sent a list, in every serializer.
+    let message = decode_text(r#"[16,1,{},"t",null,{"a":1}]"#).unwrap();
+    assert_eq!(hex(&encoded(&message, Json)), hex(br#"[16,1,{},"t",[],{"a":1}]"#));
+    assert_eq!(hex(&encoded(&message, Cbor)), "861001a0617480a1616101");
+    let message = decode_hex(Cbor, "861001a06174f6a1616101").unwrap();
+    assert_eq!(hex(&encoded(&message, Cbor)), "861001a0617480a1616101");
+}
+
+#[test]
+fn features_that_are_neither_true_nor_false_are_ignored() {
+    let hello = r#"[1,"r",{"roles":{"caller":{"features":{"x_magic":"1.2","call_timeout":[{}],"call_canceling":true,
+        "x_more":{"a":[1,2]},"progressive_call_results":null}},"x_role":7,"callee":{"x_callee":[1],"features":{}}}}]"#;
+    let Ok(Message::Hello(hello)) = decode_text(hello) else { panic!() };
+    assert_eq!(hello.details.roles.caller, Some(Features::CALL_CANCELING));
+    assert_eq!(hello.details.roles.callee, Some(Features::NONE));
+}
+
+#[test]
+fn details_of_errors_are_kept_but_those_that_are_the_routers() {
+    let frame =
+        r#"[8,68,1,{"x_why":[1,{"a":null}],"callee":"x","callee_authid":5,"forward_for":1,"ppt_scheme":"x_a"},"e"]"#;
+    let message = decode_text(frame).unwrap();
+    assert_eq!(
+        String::from_utf8(encoded(&message, Json)).unwrap(),
+        r#"[8,68,1,{"ppt_scheme":"x_a","x_why":[1,{"a":null}]},"e"]"#
+    );
+    for format in Format::ALL {
+        let frame = Bytes::from(encoded(&message, format));
+        assert_eq!(decode(format, frame, &DecodeLimits::default()), Ok(message.clone()));
+    }
+}
+
+#[test]
+fn partitioned_calls_are_known_by_their_runmode() {
+    let partition = |options: &str| match decode_text(&format!(r#"[48,1,{options},"p"]"#)) {
+        Ok(Message::Call(call)) => call.options.partition,
+        other => panic!("{other:?}"),
+    };
+    assert!(partition(r#"{"runmode":"partition"}"#));
+    assert!(!partition(r#"{"runmode":"all"}"#) && !partition(r#"{"runmode":null}"#) && !partition("{}"));
+    let call = decode_text(r#"[48,1,{"rkey":"k","runmode":"partition"},"p"]"#).unwrap();
+    assert_eq!(encoded(&call, Json), br#"[48,1,{"rkey":"k","runmode":"partition"},"p"]"#);
+}
+
+#[test]
+fn tags_of_cbor_pass_around_what_they_hold() {
+    let time = "c074323031332d30332d32315432303a30343a30305a";
+    for value in [
+        time,
+        "c100",
+        "c120",
+        "c1fb41d452d9e20c49ba",
+        "c240",
+        "c249010000000000000000",
+        "c34101",
+        "c25f4101ff",
+        "c4820102",
+        "c48220c24101",
+        "c5820103",
+        "d81e820103",
+        "d8206161",
+        "d8246161",
+        "d82550000102030405060708090a0b0c0d0e0f",
+        "d834447f000001",
+        "d84041ff",
+        "d841420102",
+        "d85540",
+        "d86401",
+        "d9010280",
+        "d90104447f000001",
+        "d903ec6a323031332d30332d3231",
+        "d9d9f701",
+        "d9ffff6161",
+        "c6c101",
+    ] {
+        let frame = format!("85183001a0617081{value}");
+        let message = decode_hex(Cbor, &frame).unwrap_or_else(|error| panic!("{value}: {error}"));
+        assert_eq!(hex(&encoded(&message, Cbor)), frame);
+    }
+}
+
+/// Browsers write halves of surrogate pairs for text that was cut inside a character.
+#[test]
+fn lone_surrogates_of_json_become_replacement_characters() {
+    for (inside, text) in [
+        (r"ab\ud83d", "ab\u{fffd}"),
+        (r"\uDE00\ud83d", "\u{fffd}\u{fffd}"),
+        (r"\ud83d\ud83d\ude00", "\u{fffd}\u{1f600}"),
+        (r"\ud83d\n\ude00", "\u{fffd}\n\u{fffd}"),
+        (r"\\ud83d\ud83d\\", "\\ud83d\u{fffd}\\"),
+        (r"\ud83dx\u0041", "\u{fffd}xA"),
+    ] {
+        let frame = format!(r#"[48,1,{{"x":"{inside}"}},"p",["{inside}"],{{"{inside}":[]}}]"#);
+        let mut mended = false;
+        let message =
+            decode_mending(Json, Bytes::from(frame), &DecodeLimits::default(), &mut mended).expect("a message");
+        assert!(mended);
+        // Receivers get no halves either.
+        assert!(!String::from_utf8(encoded(&message, Json)).unwrap().to_lowercase().contains(r"\ud83d\n"));
+        let kwargs = Dict::from([(text.to_owned(), Value::List(vec![]))]);
+        assert_eq!(payload(message).values().unwrap(), (vec![Value::from(text)], kwargs), "{inside}");
+    }
+    let whole = Bytes::from_static(br#"[48,1,{},"p",["\ud83d\ude00"]]"#);
+    let mut mended = false;
+    assert!(decode_mending(Json, whole, &DecodeLimits::default(), &mut mended).is_ok() && !mended);
 }
 
 #[test]
@@ -182,10 +323,6 @@ fn binary_in_json() {
     let text = |inside: &str| args(decode_text(&format!(r#"[48,1,{{}},"p",["{inside}"]]"#)));
     assert_eq!(text(r"\u0000"), [Value::Binary(vec![])]);
     assert_eq!(text(r"\u0000AQL\/"), [Value::Binary(vec![1, 2, 255])]);
-    // Not base64, not padded, of the other alphabet, not at the start: text.
-    for inside in ["!", "AQ", "__8=", "AQL/ "] {
-        assert_eq!(text(&format!("\\u0000{inside}")), [Value::Text(format!("\0{inside}"))]);
-    }
     assert_eq!(text(r"x\u0000AQID"), [Value::Text("x\0AQID".into())]);
     // Deep inside, and in details; never in keys.
     let message = decode_text(r#"[48,1,{},"p",[[{"\u0000AQID":"\u0000AQID"}]]]"#).unwrap();
@@ -193,38 +330,10 @@ fn binary_in_json() {
     assert_eq!(payload(message.clone()).values().unwrap().0, [Value::List(vec![Value::Dict(dict)])]);
     assert_eq!(hex(&encoded(&message, Cbor)), "85183001a06170818 1a1650041514944 43010203".replace(' ', ""));
     let Ok(Message::Goodbye(goodbye)) = decode_text(r#"[6,{"x":"\u0000AQID"},"r"]"#) else { panic!() };
-    assert_eq!(goodbye.details["x"], Value::Binary(vec![1, 2, 3]));
+    assert_eq!(goodbye.details.to_dict()["x"], Value::Binary(vec![1, 2, 3]));
     // A proof is text, whatever it looks like.
     let Ok(Message::Authenticate(proof)) = decode_text(r#"[5,"\u0000AQID",{}]"#) else { panic!() };
     assert_eq!(proof.signature, "\0AQID");
-}
-
-#[test]
-fn what_cannot_be_transcoded() {
-    for (from, received, to, error) in [
-        // NaN, infinity, {1: 2}, "\0AQID"
-        (Cbor, "85183001a0617081f97e00", Json, TranscodeError::NotFinite),
-        (MsgPack, "95300180a17091cb7ff0000000000000", Json, TranscodeError::NotFinite),
-        (Cbor, "85183001a0617081a10102", MsgPack, TranscodeError::KeyNotText),
-        (MsgPack, "95300180a17091810102", Json, TranscodeError::KeyNotText),
-        (Cbor, "85183001a061708165004151 4944", Json, TranscodeError::ReservedText),
-        // An extension of one byte; a timestamp.
-        (MsgPack, "95300180a17091d40100", Cbor, TranscodeError::Extension),
-        (MsgPack, "95300180a17091d6ff00000000", Json, TranscodeError::Extension),
-    ] {
-        let message = decode_hex(from, &received.replace(' ', "")).unwrap();
-        let mut out = b"before".to_vec();
-        assert_eq!(encode(&message, to, &mut out), Err(error), "{received}");
-        assert_eq!(out, b"before");
-        // Values hold all of these but keys and extensions.
-        let held = payload(message).values();
-        match error {
-            TranscodeError::KeyNotText | TranscodeError::Extension => {
-                assert_eq!(held, Err(DecodeError::Unrepresentable(error)));
-            }
-            _ => assert!(held.is_ok()),
-        }
-    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The exact bytes of every message in every serializer, what is refused, and how values change between serializers.
 
 mod accepted;
+mod conversions;
 mod refused;
 mod wire;
 

@@ -135,7 +135,7 @@ fn table() -> Vec<(Message, &'static str, &'static str, &'static str)> {
                     authmethods: vec!["wampcra".into(), "ticket".into()],
                     authid: Some("client1".into()),
                     authrole: Some("frontend".into()),
-                    authextra: Some(dict("k", Value::from(1))),
+                    authextra: Some(dict("k", Value::from(1)).into()),
                     agent: Some("test".into()),
                 },
             ),
@@ -184,7 +184,7 @@ fn table() -> Vec<(Message, &'static str, &'static str, &'static str)> {
         ),
         (
             Abort {
-                details: dict("message", "no".into()),
+                details: dict("message", "no".into()).into(),
                 reason: uri("wamp.error.no_such_realm"),
                 payload: Payload::empty(),
             }
@@ -194,7 +194,7 @@ fn table() -> Vec<(Message, &'static str, &'static str, &'static str)> {
             "930381a76d657373616765a26e6fb877616d702e6572726f722e6e6f5f737563685f7265616c6d",
         ),
         (
-            Abort { details: Dict::new(), reason: uri("a.b"), payload: args_kwargs() }.into(),
+            Abort { details: Default::default(), reason: uri("a.b"), payload: args_kwargs() }.into(),
             r#"[3,{},"a.b",[1],{"b":true}]"#,
             "8503a063612e628101a16162f5",
             "950380a3612e62910181a162c3",
@@ -212,13 +212,13 @@ fn table() -> Vec<(Message, &'static str, &'static str, &'static str)> {
             "9304a777616d7063726181a96368616c6c656e6765a87b2261223a20317d",
         ),
         (
-            Authenticate { signature: "gir1mSx+".into(), extra: Dict::new() }.into(),
+            Authenticate { signature: "gir1mSx+".into(), extra: Default::default() }.into(),
             r#"[5,"gir1mSx+",{}]"#,
             "830568676972316d53782ba0",
             "9305a8676972316d53782b80",
         ),
         (
-            Goodbye { details: Dict::new(), reason: uri("wamp.close.normal") }.into(),
+            Goodbye { details: Default::default(), reason: uri("wamp.close.normal") }.into(),
             r#"[6,{},"wamp.close.normal"]"#,
             "8306a07177616d702e636c6f73652e6e6f726d616c",
             "930680b177616d702e636c6f73652e6e6f726d616c",
@@ -228,6 +228,7 @@ fn table() -> Vec<(Message, &'static str, &'static str, &'static str)> {
                 request_type: RequestType::Call,
                 request: id(7),
                 pass_thru: None,
+                details: RawDict::new(),
                 error: uri("com.e"),
                 payload: args_kwargs(),
             }
@@ -241,6 +242,7 @@ fn table() -> Vec<(Message, &'static str, &'static str, &'static str)> {
                 request_type: RequestType::Invocation,
                 request: id(7),
                 pass_thru: Some(Box::new(PassThru { ppt_scheme: Some("wamp".into()), ..PassThru::default() })),
+                details: RawDict::new(),
                 error: uri("com.e"),
                 payload: Payload::empty(),
             }
@@ -395,6 +397,7 @@ fn table() -> Vec<(Message, &'static str, &'static str, &'static str)> {
                     timeout: Some(10000),
                     disclose_me: true,
                     rkey: Some("k".into()),
+                    partition: false,
                     pass_thru: None,
                 },
                 procedure: uri("p"),

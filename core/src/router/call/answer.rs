@@ -1,6 +1,7 @@
 //! The answers to an INVOCATION: YIELD and ERROR, and the messages that could not be delivered
 //! (spec: "Calling and Invocations", "Progressive Call Results", "Call Re-Routing").
 
+use super::super::config::SlowSubscribers;
 use super::super::output::{CloseReason, Violation};
 use super::super::passthru::needed_in_call;
 use super::super::registration::Choice;
@@ -8,10 +9,11 @@ use super::super::{PeerKey, Router};
 use super::{Call, CallKey, Kept, Stage};
 use crate::id::RequestId;
 use crate::message::{
-    CallResult, CancelMode, Error, Features, Invocation, Message, PassThru, Payload, RequestType, ResultDetails, Yield,
+    CallResult, CancelMode, Error, Features, Invocation, Message, PassThru, Payload, RawDict, RequestType,
+    ResultDetails, Yield,
 };
 use crate::time::Instant;
-use crate::uri::{Uri, error};
+use crate::uri::{MatchPolicy, Uri, UriRule, error};
 
 impl Router {
     pub(crate) fn receive_yield(&mut self, now: Instant, key: PeerKey, answer: Yield) {
@@ -50,6 +52,14 @@ impl Router {
             && self.session(key).is_some_and(|callee| callee.callee_has(Features::CALL_REROUTE));
         if unavailable {
             self.reroute(now, call);
+        } else if let Err(why) = self.check_error(&answer.error) {
+            // The callee may have taken it from its caller: that must not end it. Of an ERROR it cannot be told.
+            self.stats.invalid_error_uris += 1;
+            self.fail_call(
+                call,
+                error::INVALID_URI,
+                &format!("the callee answered with an error that is no URI: {why}"),
+            );
         } else if let Some(call) = self.finish(call) {
             let (request_type, request) = (RequestType::Call, call.request);
             let mut answer = Error { request_type, request, ..answer };
@@ -60,6 +70,15 @@ impl Router {
             }
             self.send(call.caller, answer);
         }
+    }
+
+    /// Whether the URI of an application's error can be sent to its caller.
+    fn check_error(&self, error: &Uri) -> Result<(), String> {
+        let limit = self.config.limits.max_uri_length;
+        if error.as_str().len() > limit {
+            return Err(format!("more than {limit} bytes"));
+        }
+        error.check(UriRule::Loose, MatchPolicy::Exact).map_err(|why| why.to_string())
     }
 
     /// The call that an answer is for; `None` if it is over, or if the callee made the invocation up.
@@ -119,6 +138,40 @@ impl Router {
         self.release(realm, id, invoked.place);
     }
 
+    /// A message found too much waiting to be written to its receiver. Nobody but the one who sent it is harmed if that
+    /// can be; the receiver is given up where it would have to be told something.
+    pub(crate) fn left_out(&mut self, now: Instant, to: PeerKey, message: Message) {
+        match message {
+            Message::Event(_) if !self.gives_up_slow_subscriber(to) => self.stats.events_dropped += 1,
+            Message::Invocation(Invocation { request, .. }) => {
+                self.stats.call_messages_dropped += 1;
+                let call = self.session(to).and_then(|callee| callee.invocations.get(&request).copied());
+                let Some(call) = call else { return };
+                let text = "the callee does not keep up with its calls";
+                let kept = self.calls.get(call).and_then(|call| call.kept.as_ref());
+                if kept.is_some_and(|kept| kept.continued) {
+                    self.interrupt(call, CancelMode::KillNoWait, error::NO_AVAILABLE_CALLEE);
+                }
+                self.fail_call(call, error::NO_AVAILABLE_CALLEE, text);
+            }
+            // The call is over for its caller anyway, or will be when the callee's time is.
+            Message::Interrupt(_) => self.stats.call_messages_dropped += 1,
+            Message::Result(CallResult { request, details, .. }) if details.progress => {
+                self.stats.call_messages_dropped += 1;
+                let call = self.session(to).and_then(|caller| caller.calls.get(&request).copied());
+                let Some(call) = call else { return };
+                self.interrupt(call, CancelMode::KillNoWait, error::CANCELED);
+                self.fail_call(call, error::CANCELED, "the caller does not keep up with the results of the call");
+            }
+            _ => self.give_up(now, to),
+        }
+    }
+
+    fn gives_up_slow_subscriber(&self, key: PeerKey) -> bool {
+        let realm = self.session(key).map(|session| self.realms.get(session.realm));
+        realm.is_some_and(|realm| realm.slow_subscribers == SlowSubscribers::Close)
+    }
+
     /// A message could not be written for its receiver: whoever waits for an answer gets one.
     pub(crate) fn answer_undeliverable(&mut self, now: Instant, to: PeerKey, message: Message, error: Uri, text: &str) {
         match message {
@@ -144,10 +197,11 @@ impl Router {
                 }
             }
             Message::Error(refused) => {
-                let pass_thru = None::<Box<PassThru>>;
-                if refused.payload != Payload::empty() || refused.pass_thru.is_some() {
-                    // The application's error, without the arguments that could not be carried.
-                    self.send(to, Error { pass_thru, payload: Payload::empty(), ..refused });
+                let (pass_thru, details) = (None::<Box<PassThru>>, RawDict::new());
+                let is_bare = refused.payload == Payload::empty() && refused.pass_thru.is_none();
+                if !is_bare || !refused.details.is_empty() {
+                    // The application's error, without the arguments and details that could not be carried.
+                    self.send(to, Error { pass_thru, details, payload: Payload::empty(), ..refused });
                 } else if refused.error != error {
                     // It was its URI that could not.
                     self.send(to, Error { error, ..refused });

@@ -1,12 +1,17 @@
 //! Calls that wait: for any callee of a registration to be below its `concurrency`, or for a shard
-//! (spec: "Shared Registration"; the limit is an option of Crossbar.io).
+//! (spec: "Shared Registration"; the limit is an option of Crossbar.io); or for a callee to read what waits to be
+//! written to it.
 //!
-//! Each line is in the order in which its calls came. There is always somebody busy whose answer will move a line on:
-//! where nobody is, the calls in line are answered at once.
+//! Each line is in the order in which its calls came. There is always somebody whose answer will move a line on, or who
+//! will read again, or be given up in time: where nobody is, the calls in line are answered at once.
+//!
+//! Callees get one call of a line at a time, and the next when that is on its way: so that what waits to be written to
+//! them is known in between.
 
 use super::super::Router;
 use super::super::realm::RealmKey;
 use super::super::registration::{Callee, Choice, Registration};
+use super::super::work::MESSAGE;
 use super::{Asked, Call, CallKey, Kept, Refusal, Stage};
 use crate::id::RegistrationId;
 use crate::time::Instant;
@@ -18,10 +23,30 @@ const NOBODY: &str = "no callee of the procedure takes more calls now";
 /// A place in line: the ticket, and the shard that is waited for, if it is one.
 type InLine = (u64, Option<u64>);
 
+/// A line that may move on: its registration, and the place of the callee that may take a call, if it is one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DueLine {
+    pub(crate) realm: RealmKey,
+    pub(crate) registration: RegistrationId,
+    pub(crate) place: Option<u64>,
+}
+
+/// What became of the first in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    /// It has a callee.
+    Given,
+    /// It is in another line.
+    Moved,
+    /// It stays where it is, and so do those behind it.
+    Stays,
+}
+
 impl Registration {
-    /// Puts a call in line.
-    fn enter_line(&mut self, (ticket, shard): InLine, call: CallKey) {
+    /// Puts a call in line, of which so many bytes are kept.
+    fn enter_line(&mut self, (ticket, shard): InLine, call: CallKey, bytes: usize) {
         self.waiting += 1;
+        self.waiting_bytes += bytes;
         match shard.and_then(|place| self.callee_at_mut(place)) {
             Some(shard) => shard.queue.insert(ticket, call),
             None => self.queue.insert(ticket, call),
@@ -29,13 +54,15 @@ impl Registration {
     }
 
     /// Takes a call out of line.
-    fn leave_line(&mut self, (ticket, shard): InLine) {
+    fn leave_line(&mut self, (ticket, shard): InLine, bytes: usize) {
         let line = match shard {
             Some(place) => self.callee_at_mut(place).map(|shard| &mut shard.queue),
             None => Some(&mut self.queue),
         };
-        let left = line.and_then(|line| line.remove(&ticket));
-        self.waiting -= usize::from(left.is_some());
+        if line.and_then(|line| line.remove(&ticket)).is_some() {
+            self.waiting -= 1;
+            self.waiting_bytes -= bytes;
+        }
     }
 
     /// Who has waited longest for any callee, or for the one at this place.
@@ -46,9 +73,11 @@ impl Registration {
 
     /// Who waits although nobody will ever move the line on.
     fn stuck(&self, place: Option<u64>) -> Option<CallKey> {
-        let shard = place.and_then(|place| self.callee_at(place)).filter(|shard| shard.busy == 0);
+        let idle = |shard: &&Callee| shard.busy == 0 && !shard.awaited;
+        let shard = place.and_then(|place| self.callee_at(place)).filter(idle);
         let shard = shard.and_then(|shard| shard.queue.first_key_value());
-        shard.or_else(|| self.queue.first_key_value().filter(|_| self.busy == 0)).map(|(_, call)| *call)
+        let nobody = self.busy == 0 && self.awaited == 0;
+        shard.or_else(|| self.queue.first_key_value().filter(|_| nobody)).map(|(_, call)| *call)
     }
 }
 
@@ -57,7 +86,8 @@ impl Router {
         self.realms.get_mut(realm).dealer.registrations.get_mut(id)
     }
 
-    /// Lets a call wait, if there is room. The parts of a progressive call have no bound, so that it can not wait.
+    /// Lets a call wait, if there is room. The parts of a progressive call have no bound, so that it can wait only where
+    /// its caller is not read from meanwhile.
     pub(super) fn wait_in_line(
         &mut self,
         now: Instant,
@@ -66,11 +96,17 @@ impl Router {
         shard: Option<u64>,
     ) -> Result<(), Refusal> {
         let (realm, id) = (call.realm, call.registration);
-        let waiting = self.registration_mut(realm, id).map_or(0, |registration| registration.waiting);
-        if asked.progress || waiting >= self.config.limits.max_queued_calls {
+        let (goes_on, bytes) = (asked.progress, asked.weight() + asked.payload.weight());
+        let limits = &self.config.limits;
+        let room = self.realms.get(realm).dealer.registrations.get(id).is_some_and(|registration| {
+            registration.waiting < limits.max_queued_calls
+                && registration.waiting_bytes.saturating_add(bytes) <= limits.max_queued_call_bytes
+        });
+        let held_back = room && self.await_callees(realm, id);
+        if !room || goes_on && !held_back {
             return Err(self.nowhere(&asked.procedure));
         }
-        if asked.weight() + asked.payload.weight() > self.allowance(call.caller) {
+        if bytes > self.allowance(call.caller) {
             return Err(self.no_allowance());
         }
         let key = self.admit(now, call);
@@ -80,27 +116,49 @@ impl Router {
         self.stats.calls_queued += 1;
         self.keep(key, Kept::whole(asked));
         self.enter_line(key, (ticket, shard));
+        if held_back {
+            self.stats.calls_held_back += 1;
+            self.hold_back(key);
+        }
         self.serve_line(realm, id, None);
         Ok(())
+    }
+
+    /// Calls are to wait for the callees of a registration that have to read first: it goes on when one has. Returns
+    /// whether there are any.
+    fn await_callees(&mut self, realm: RealmKey, id: RegistrationId) -> bool {
+        let Some(registration) = self.realms.get_mut(realm).dealer.registrations.get_mut(id) else { return false };
+        for callee in registration.callees.iter_mut().filter(|callee| !callee.awaited) {
+            let Some(peer) = self.peers.get_mut(callee.peer).filter(|peer| peer.is_awaited()) else { continue };
+            if let Some(session) = peer.session_mut() {
+                session.awaited.push(id);
+                callee.awaited = true;
+                registration.awaited += 1;
+            }
+        }
+        registration.awaited > 0
     }
 
     fn enter_line(&mut self, key: CallKey, (ticket, shard): InLine) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.stage = Stage::Waiting { ticket, shard };
         let (realm, id) = (call.realm, call.registration);
+        let bytes = call.kept_bytes();
         if let Some(registration) = self.registration_mut(realm, id) {
-            registration.enter_line((ticket, shard), key);
+            registration.enter_line((ticket, shard), key, bytes);
             self.stats.calls_waiting += 1;
         }
     }
 
     /// Takes a call out of line, if it waits.
     pub(super) fn leave_line(&mut self, key: CallKey) -> Option<InLine> {
+        self.release_held_back(key);
         let call = self.calls.get_mut(key)?;
         let Stage::Waiting { ticket, shard } = call.stage else { return None };
         call.stage = Stage::Unplaced;
         let (realm, id) = (call.realm, call.registration);
-        self.registration_mut(realm, id)?.leave_line((ticket, shard));
+        let bytes = call.kept_bytes();
+        self.registration_mut(realm, id)?.leave_line((ticket, shard), bytes);
         self.stats.calls_waiting -= 1;
         Some((ticket, shard))
     }
@@ -114,12 +172,17 @@ impl Router {
         }
     }
 
-    /// Gives calls in line to callees, as long as there are both. `place`: where a callee may have become free.
+    /// Gives the first call in line to a callee, if there are both; the next follows when that is put out. `place`: where
+    /// a callee may have become free.
     pub(crate) fn serve_line(&mut self, realm: RealmKey, id: RegistrationId, place: Option<u64>) {
         loop {
-            while let Some(key) = self.registration_mut(realm, id).and_then(|found| found.first_in_line(place)) {
-                if !self.serve_first(key) {
-                    break;
+            if let Some(key) = self.registration_mut(realm, id).and_then(|found| found.first_in_line(place)) {
+                match self.serve_first(key) {
+                    Served::Given => {
+                        return self.due_lines.push_back(DueLine { realm, registration: id, place });
+                    }
+                    Served::Moved => continue,
+                    Served::Stays => {}
                 }
             }
             // Those behind one that nobody can take may have more luck.
@@ -128,20 +191,46 @@ impl Router {
         }
     }
 
-    /// Moves the first in a line on. False: it stays where it is, and so do those behind it.
-    fn serve_first(&mut self, key: CallKey) -> bool {
-        let Some((ticket, shard)) = self.leave_line(key) else { return false };
-        let (line, moved) = match self.give(key) {
-            Choice::Callee(_) => return true,
-            Choice::Line(line) => (line, line != shard),
-            Choice::Nowhere | Choice::Incapable => (shard, false),
-        };
-        self.enter_line(key, (ticket, line));
-        moved
+    /// Goes on with a line of which the first was given to a callee. False: no line is due.
+    pub(crate) fn serve_due_line(&mut self) -> bool {
+        let Some(DueLine { realm, registration, place }) = self.due_lines.pop_front() else { return false };
+        self.work.add(MESSAGE);
+        self.serve_line(realm, registration, place);
+        true
     }
 
-    /// Gives a call that is out of line to a callee, if it is time for it.
-    fn give(&mut self, key: CallKey) -> Choice {
+    /// Moves the first in a line on.
+    fn serve_first(&mut self, key: CallKey) -> Served {
+        let Some(&Call { realm, registration, stage: Stage::Waiting { shard, .. }, .. }) = self.calls.get(key) else {
+            return Served::Stays;
+        };
+        match self.choose_for(key) {
+            Choice::Callee(chosen) => {
+                self.leave_line(key);
+                if let Some(kept) = self.take_kept(key) {
+                    self.invoke(key, chosen, kept.asked, Vec::new());
+                }
+                Served::Given
+            }
+            Choice::Line(line) => {
+                let held_back = self.await_callees(realm, registration);
+                if line == shard {
+                    return Served::Stays;
+                }
+                if let Some((ticket, _)) = self.leave_line(key) {
+                    self.enter_line(key, (ticket, line));
+                    if held_back {
+                        self.hold_back(key);
+                    }
+                }
+                Served::Moved
+            }
+            Choice::Nowhere | Choice::Incapable => Served::Stays,
+        }
+    }
+
+    /// Chooses where a call goes of which all is kept.
+    fn choose_for(&mut self, key: CallKey) -> Choice {
         let Some(call) = self.calls.get_mut(key) else { return Choice::Nowhere };
         let (realm, id) = (call.realm, call.registration);
         let Some(kept) = call.kept.take() else { return Choice::Nowhere };
@@ -149,27 +238,33 @@ impl Router {
         if let Some(call) = self.calls.get_mut(key) {
             call.kept = Some(kept);
         }
-        if let Choice::Callee(chosen) = choice
-            && let Some(kept) = self.take_kept(key)
-        {
-            self.invoke(key, chosen, kept.asked, Vec::new());
-        }
         choice
     }
 
     /// A callee is no longer one: those who waited for it wait for another, or for nobody.
     pub(crate) fn move_line(&mut self, realm: RealmKey, id: RegistrationId, gone: Option<Callee>) {
         for (ticket, key) in gone.map_or_else(Default::default, |callee| callee.queue) {
+            self.release_held_back(key);
+            let Some(call) = self.calls.get_mut(key) else { continue };
+            call.stage = Stage::Unplaced;
+            let bytes = call.kept_bytes();
             if let Some(registration) = self.registration_mut(realm, id) {
                 registration.waiting -= 1;
+                registration.waiting_bytes -= bytes;
                 self.stats.calls_waiting -= 1;
             }
-            if let Some(call) = self.calls.get_mut(key) {
-                call.stage = Stage::Unplaced;
-            }
-            match self.give(key) {
-                Choice::Callee(_) => {}
-                Choice::Line(line) => self.enter_line(key, (ticket, line)),
+            match self.choose_for(key) {
+                Choice::Callee(chosen) => {
+                    if let Some(kept) = self.take_kept(key) {
+                        self.invoke(key, chosen, kept.asked, Vec::new());
+                    }
+                }
+                Choice::Line(line) => {
+                    self.enter_line(key, (ticket, line));
+                    if self.await_callees(realm, id) {
+                        self.hold_back(key);
+                    }
+                }
                 Choice::Nowhere | Choice::Incapable => self.fail_call(key, error::NO_AVAILABLE_CALLEE, NOBODY),
             }
         }

@@ -10,7 +10,9 @@ mod line;
 mod parts;
 mod stall;
 
+pub(crate) use line::DueLine;
 pub(crate) use parts::CallKind;
+pub(crate) use stall::HeldBack;
 
 use super::passthru::needed_in_call;
 use super::permission::Decision;
@@ -59,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) deadline: Option<Instant>,
     /// Until when its caller is not read from, because the callee does not keep up.
     pub(crate) stalled: Option<Instant>,
+    /// It waits in line for a callee that does not keep up, which counts against its caller.
+    pub(crate) held_back: bool,
     /// What is still needed of the CALL.
     pub(crate) kept: Option<Box<Kept>>,
 }
@@ -180,8 +184,15 @@ impl Router {
             self.stats.limited += 1;
             return Err((error::RESOURCE_LIMIT, text));
         }
+        if options.partition && options.rkey.is_none() {
+            return Err((error::INVALID_ARGUMENT, "runmode \"partition\" needs the option rkey".to_owned()));
+        }
         let caller = self.disclosure(session, decision, options.disclose_me)?;
-        let found = realm.dealer.by_uri.best(procedure.as_str());
+        let by_uri = &realm.dealer.by_uri;
+        let found = by_uri.exact(procedure.as_str()).or_else(|| {
+            self.work.add(by_uri.cost(procedure.as_str()));
+            by_uri.best_pattern(procedure.as_str())
+        });
         let Some((id, registration)) = found.and_then(|id| Some((id, realm.dealer.registrations.get(id)?))) else {
             return Err((error::NO_SUCH_PROCEDURE, format!("no callee registered for procedure <{procedure}>")));
         };
@@ -213,6 +224,7 @@ impl Router {
             timeout: asked.timeout,
             deadline: None,
             stalled: None,
+            held_back: false,
             kept: None,
         };
         let choice = if waits_behind { Choice::Line(None) } else { self.choose(realm_key, id, &asked, &[]) };
@@ -255,16 +267,22 @@ impl Router {
         let (peers, limits) = (&self.peers, &self.config.limits);
         let wanted = Wanted { rkey: asked.rkey.as_deref(), tried };
         let needed = asked.needed();
-        registration.choose(&mut *self.rng, wanted, |peer| {
+        let looked = core::cell::Cell::new(0);
+        let choice = registration.choose(&mut *self.rng, wanted, |peer| {
+            looked.set(looked.get() + 1);
             let Some(peer) = peers.get(peer) else { return Fitness::Full };
             match peer.session() {
                 None => Fitness::Full,
                 Some(callee) if !callee.callee_has(needed) => Fitness::Incapable,
                 Some(callee) if callee.invocations.len() >= limits.max_invocations_in_flight => Fitness::Full,
-                Some(_) if !peer.wants_input(limits.max_held_requests) => Fitness::Congested,
-                Some(_) => Fitness::Fit,
+                Some(_) if peer.wants_input(limits) => Fitness::Fit,
+                Some(_) if peer.is_awaited() => Fitness::Congested,
+                Some(_) if peer.is_congested() => Fitness::Full,
+                Some(_) => Fitness::Unread,
             }
-        })
+        });
+        self.work.add(looked.get());
+        choice
     }
 
     /// Enters a call into the books. Its time runs.
@@ -291,6 +309,10 @@ impl Router {
         call.stage = Stage::Invoked(Invoked { callee: to.peer, invocation, place: to.place, interrupted: false });
         call.progress = asked.receive_progress && callee.callee_has(self.realms.get(call.realm).progressive_results);
         let receive_progress = call.progress;
+        if receive_progress && !callee.callee_has(Features::PROGRESSIVE_CALL_RESULTS) && !callee.asked_unannounced {
+            callee.asked_unannounced = true;
+            self.stats.progress_unannounced += 1;
+        }
         let reroutes = callee.callee_has(Features::CALL_REROUTE);
         let timeout = asked.timeout.filter(|_| to.forward_timeout && callee.callee_has(Features::CALL_TIMEOUT));
         if timeout.is_some() {

@@ -4,8 +4,10 @@
 use super::super::authorize::{Held, Waiting};
 use super::super::output::Violation;
 use super::super::passthru::{needed_in_call, of_part};
+use super::super::session::Session;
 use super::super::{PeerKey, Router};
-use super::CallKey;
+use super::{CallKey, Stage};
+use crate::id::RequestId;
 use crate::message::{self, CancelMode, Features, Invocation, InvocationDetails, Message};
 use crate::time::Instant;
 use crate::uri::error;
@@ -25,8 +27,11 @@ pub(crate) enum CallKind {
 
 impl Router {
     /// Tells new calls from parts of others (spec: "Verification of CALL Request IDs").
-    pub(crate) fn call_kind(&self, key: PeerKey, call: &message::Call) -> CallKind {
-        let Some(session) = self.session(key) else { return CallKind::Late };
+    ///
+    /// Only what was begun with `progress` has further parts: every other CALL is a call, and gets an answer, whatever
+    /// ids the client has used before.
+    #[inline]
+    pub(crate) fn call_kind(&self, session: &Session, call: &message::Call) -> CallKind {
         let announced = session.caller_has(Features::PROGRESSIVE_CALL_INVOCATIONS);
         if call.options.progress && !announced {
             let feature = "progressive_call_invocations";
@@ -36,8 +41,19 @@ impl Router {
         match held.or_else(|| session.calls.get(&call.request).map(|begun| self.goes_on(*begun, call))) {
             Some(true) => CallKind::Part,
             Some(false) => CallKind::Breach(Violation::RequestInUse(call.request)),
-            None if announced && call.request < session.next_request => CallKind::Late,
+            None if session.streams.contains(&call.request) => CallKind::Late,
             None => CallKind::New,
+        }
+    }
+
+    /// Notes whether more is to follow of a call, of whatever kind its CALL is.
+    pub(crate) fn note_stream(&mut self, key: PeerKey, request: RequestId, goes_on: bool) {
+        let most = self.config.limits.max_calls_in_flight;
+        let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return };
+        if goes_on {
+            session.begins_stream(request, most);
+        } else if !session.streams.is_empty() {
+            session.streams.remove(&request);
         }
     }
 
@@ -56,6 +72,10 @@ impl Router {
             self.stats.late_call_parts += 1;
             return;
         };
+        if self.calls.get(begun).is_some_and(|call| matches!(call.stage, Stage::Waiting { .. })) {
+            // Its caller is not read from meanwhile: the part was held behind a question.
+            return self.fail_call(begun, error::NO_AVAILABLE_CALLEE, "the callee does not keep up with its calls");
+        }
         self.settle_on_callee(begun);
         let Some(call) = self.calls.get_mut(begun) else { return };
         let Some(&invoked) = call.invoked() else { return };

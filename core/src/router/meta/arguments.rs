@@ -1,6 +1,7 @@
 //! The arguments of a call to the router itself, read one by one.
 
 use super::Refusal;
+use crate::codec::{Budget, DecodeError, LazyArguments, LazyValue, payload_of};
 use crate::id::{MAX_ID, PublicationId, RegistrationId, SessionId, SubscriptionId};
 use crate::message::Payload;
 use crate::time::UnixTime;
@@ -8,14 +9,25 @@ use crate::uri::error;
 use crate::value::{Dict, Value};
 use core::num::NonZeroU64;
 
-/// The arguments of a call that have not been read yet.
+/// The arguments of a call that have not been read yet. Each is decoded when it is, and all of them together hold a
+/// limited number of values.
 #[derive(Debug)]
 pub(super) struct Arguments {
-    positional: std::vec::IntoIter<Value>,
+    positional: std::vec::IntoIter<LazyValue>,
+    /// How many more positional arguments there are.
+    surplus: usize,
     /// How many positional arguments have been asked for.
     asked: usize,
-    keywords: Dict,
+    keywords: Vec<(String, LazyValue)>,
+    budget: Budget,
+    max_items: u32,
 }
+
+/// Arguments of each kind that are kept: more than any procedure has.
+const MAX_ARGUMENTS: usize = 16;
+
+/// Bytes of memory for each value that the arguments may hold.
+const BYTES_PER_ITEM: u32 = 256;
 
 /// A type that an argument can have.
 pub(super) trait Argument: Sized {
@@ -26,9 +38,17 @@ pub(super) trait Argument: Sized {
 }
 
 impl Arguments {
-    pub(super) fn of(payload: &Payload) -> Result<Self, Refusal> {
-        let (positional, keywords) = payload.values().map_err(|why| invalid(format!("unusable arguments: {why}")))?;
-        Ok(Self { positional: positional.into_iter(), asked: 0, keywords })
+    /// The arguments in a payload, which may hold `max_items` values.
+    pub(super) fn of(payload: &Payload, max_items: u32) -> Result<Self, Refusal> {
+        let found = LazyArguments::of(payload, MAX_ARGUMENTS).map_err(|why| unusable(&why))?;
+        Ok(Self {
+            positional: found.args.into_iter(),
+            surplus: found.surplus,
+            asked: 0,
+            keywords: found.kwargs,
+            budget: Budget::new(max_items, max_items.saturating_mul(BYTES_PER_ITEM)),
+            max_items,
+        })
     }
 
     /// The next positional argument.
@@ -40,22 +60,61 @@ impl Arguments {
     /// The next positional argument, which may be left out or null.
     pub(super) fn optional<T: Argument>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
         self.asked += 1;
-        let value = self.positional.next().unwrap_or(Value::Null);
-        read(value, || format!("argument {} ({name})", self.asked))
+        let value = self.positional.next();
+        let asked = self.asked;
+        self.read(value, || format!("argument {asked} ({name})"))
+    }
+
+    /// The next two positional arguments, which may be left out or null, as a payload. They are not decoded.
+    pub(super) fn payload(&mut self, args: &str, kwargs: &str) -> Result<Payload, Refusal> {
+        let args = self.undecoded(args, "list", Vec::<Value>::EXPECTED)?;
+        let kwargs = self.undecoded(kwargs, "dict", Dict::EXPECTED)?;
+        payload_of(args, kwargs).map_err(|why| unusable(&why))
+    }
+
+    /// The next positional argument, of this kind; `None` if it is left out, null or empty.
+    fn undecoded(&mut self, name: &str, kind: &str, expected: &str) -> Result<Option<LazyValue>, Refusal> {
+        self.asked += 1;
+        let Some(value) = self.positional.next() else { return Ok(None) };
+        match value.kind().map_err(|why| unusable(&why))? {
+            ("null", _) => Ok(None),
+            (found, is_empty) if found == kind => Ok((!is_empty).then_some(value)),
+            (found, _) => {
+                Err(invalid(format!("argument {} ({name}) must be {expected}, not this {found}", self.asked)))
+            }
+        }
     }
 
     /// A keyword argument, which may be left out or null.
     pub(super) fn keyword<T: Argument>(&mut self, name: &str) -> Result<Option<T>, Refusal> {
-        let value = self.keywords.remove(name).unwrap_or(Value::Null);
-        read(value, || format!("keyword argument {name}"))
+        let at = self.keywords.iter().position(|(key, _)| key == name);
+        let value = at.map(|at| self.keywords.swap_remove(at).1);
+        self.read(value, || format!("keyword argument {name}"))
+    }
+
+    fn read<T: Argument>(&mut self, value: Option<LazyValue>, what: impl Fn() -> String) -> Result<Option<T>, Refusal> {
+        let Some(value) = value else { return Ok(None) };
+        let value = value.into_value(&mut self.budget).map_err(|why| match why {
+            DecodeError::OverLimit { .. } => {
+                let limit = self.max_items;
+                (error::RESOURCE_LIMIT, format!("{}: limit max_meta_items ({limit}) on values exceeded", what()))
+            }
+            why => unusable(&why),
+        })?;
+        if value == Value::Null {
+            return Ok(None);
+        }
+        let kind = value.kind();
+        let read = T::from_value(value);
+        read.map(Some).ok_or_else(|| invalid(format!("{} must be {}, not this {kind}", what(), T::EXPECTED)))
     }
 
     /// Refuses arguments that nobody asked for: whoever gave them expects an effect.
     pub(super) fn finish(self) -> Result<(), Refusal> {
-        if let Some(name) = self.keywords.keys().next() {
+        if let Some((name, _)) = self.keywords.first() {
             return Err(invalid(format!("there is no keyword argument {name:?}")));
         }
-        match self.positional.len() {
+        match self.positional.len() + self.surplus {
             0 => Ok(()),
             surplus => {
                 let (at_most, given) = (self.asked, self.asked + surplus);
@@ -65,13 +124,9 @@ impl Arguments {
     }
 }
 
-fn read<T: Argument>(value: Value, what: impl Fn() -> String) -> Result<Option<T>, Refusal> {
-    if value == Value::Null {
-        return Ok(None);
-    }
-    let kind = value.kind();
-    let read = T::from_value(value);
-    read.map(Some).ok_or_else(|| invalid(format!("{} must be {}, not this {kind}", what(), T::EXPECTED)))
+/// Arguments that are no values, or hold too many of them.
+fn unusable(why: &DecodeError) -> Refusal {
+    invalid(format!("unusable arguments: {why}"))
 }
 
 pub(super) const fn invalid(text: String) -> Refusal {
@@ -189,7 +244,7 @@ mod tests {
     use super::*;
 
     fn arguments(args: Vec<Value>, kwargs: Dict) -> Arguments {
-        Arguments::of(&Payload::from_values(args, kwargs)).unwrap()
+        Arguments::of(&Payload::from_values(args, kwargs), 100).unwrap()
     }
 
     fn text<T>(result: Result<T, Refusal>) -> String {

@@ -161,7 +161,14 @@ impl Router {
     }
 
     /// Publishes what was noted.
+    #[inline]
     pub(crate) fn publish_meta_events(&mut self) {
+        if !self.meta_events.is_empty() {
+            self.publish_noted();
+        }
+    }
+
+    fn publish_noted(&mut self) {
         while let Some(MetaEvent { realm, topic, args }) = self.meta_events.pop_front() {
             let payload = Payload::from_values(args, Default::default());
             let id = self.draw_publication_id();

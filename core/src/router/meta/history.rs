@@ -5,7 +5,7 @@ use super::{Answer, Caller, Refusal};
 use crate::id::SubscriptionId;
 use crate::router::Router;
 use crate::router::broker::Subscription;
-use crate::router::history::{Query, UnknownPublication};
+use crate::router::history::{Query, Range, UnknownPublication};
 use crate::router::permission::Action;
 use crate::router::realm::Role;
 use crate::uri::error;
@@ -34,6 +34,7 @@ impl Router {
         let found = history.find(id, &query, session, &self.config.limits).map_err(|UnknownPublication(unknown)| {
             invalid(format!("publication {unknown} is not among the events of subscription {id} (any more)"))
         })?;
+        self.work.add(found.work);
         let truncated = found.truncated.then(|| ("truncated".to_owned(), Value::Bool(true)));
         Ok(Answer { kwargs: truncated.into_iter().collect::<Dict>(), ..Answer::value(found.events) })
     }
@@ -60,21 +61,21 @@ fn query(args: &mut Arguments) -> Result<Query, Refusal> {
     Ok(Query {
         reverse: args.keyword("reverse")?.unwrap_or_else(|| latest.is_some()),
         limit: limit.map_or(usize::MAX, |limit| usize::try_from(limit.get()).unwrap_or(usize::MAX)),
-        time: (bound(args, "from_time", "after_time")?, bound(args, "until_time", "before_time")?),
-        publications: (
-            bound(args, "from_publication", "after_publication")?,
-            bound(args, "until_publication", "before_publication")?,
-        ),
+        time: both(args, ["from_time", "until_time"], ["after_time", "before_time"])?,
+        publications: both(
+            args,
+            ["from_publication", "until_publication"],
+            ["after_publication", "before_publication"],
+        )?,
         topic: args.keyword("topic")?,
     })
 }
 
-/// One end of a range, given with or without itself.
-fn bound<T: Argument>(args: &mut Arguments, with: &str, without: &str) -> Result<Bound<T>, Refusal> {
-    match (args.keyword(with)?, args.keyword(without)?) {
-        (None, None) => Ok(Bound::Unbounded),
-        (Some(value), None) => Ok(Bound::Included(value)),
-        (None, Some(value)) => Ok(Bound::Excluded(value)),
-        (Some(_), Some(_)) => Err(invalid(format!("give {with} or {without}, not both"))),
-    }
+/// Two ranges, one whose ends belong to it and one whose ends do not; what is in both is meant.
+fn both<T: Argument>(args: &mut Arguments, with: [&str; 2], without: [&str; 2]) -> Result<[Range<T>; 2], Refusal> {
+    let mut end = |name: &str, bound: fn(T) -> Bound<T>| Ok(args.keyword(name)?.map_or(Bound::Unbounded, bound));
+    Ok([
+        (end(with[0], Bound::Included)?, end(with[1], Bound::Included)?),
+        (end(without[0], Bound::Excluded)?, end(without[1], Bound::Excluded)?),
+    ])
 }

@@ -14,16 +14,19 @@
 mod arguments;
 mod events;
 mod history;
+mod list;
 mod registration;
 mod session;
 mod subscription;
 mod testament;
 
 pub(crate) use events::{MetaEvent, Watched};
+pub(crate) use list::{Ending, Listing};
 
 use super::permission::Decision;
 use super::realm::RealmKey;
 use super::testament::{Scope, Testament};
+use super::work::Job;
 use super::{PeerKey, Router};
 use crate::id::{RegistrationId, SessionId, SubscriptionId};
 use crate::message::{Call, CallResult, Payload, RequestType, ResultDetails};
@@ -135,11 +138,12 @@ struct Answer {
 #[derive(Debug)]
 enum Effect {
     Nothing,
-    /// Ends sessions; `silently`, without telling those who stay.
+    /// The answer is made piece by piece.
+    List(Box<Listing>),
+    /// Ends a session.
     End {
-        sessions: Vec<PeerKey>,
+        session: PeerKey,
         farewell: Farewell,
-        silently: bool,
     },
     RemoveCallee {
         session: PeerKey,
@@ -176,12 +180,13 @@ impl Answer {
     }
 
     /// No result, but something is done.
-    const fn effect(then: Effect) -> Self {
+    fn effect(then: Effect) -> Self {
         Self { args: Vec::new(), kwargs: Dict::new(), then }
     }
 
-    fn and(self, then: Effect) -> Self {
-        Self { then, ..self }
+    /// A list or a count, which may take long.
+    fn listing(caller: Caller, source: list::Source, kind: list::Kind) -> Self {
+        Self::effect(Effect::List(Box::new(Listing::new(caller, source, kind))))
     }
 }
 
@@ -195,8 +200,15 @@ impl Router {
         let known = self.realms.get(caller.realm).meta_api.then(|| Procedure::from_uri(procedure.as_str())).flatten();
         let answer = known
             .ok_or_else(|| (error::NO_SUCH_PROCEDURE, format!("no callee registered for procedure <{procedure}>")))
-            .and_then(|known| self.answer_meta(caller, known, Arguments::of(&payload)?));
+            .and_then(|known| {
+                self.answer_meta(caller, known, Arguments::of(&payload, self.config.limits.max_meta_items)?)
+            });
         match answer {
+            Ok(Answer { then: Effect::List(mut listing), .. }) => {
+                self.stats.calls += 1;
+                listing.request = request;
+                self.start(now, Job::List(listing));
+            }
             Ok(Answer { args, kwargs, then }) => {
                 self.stats.calls += 1;
                 let payload = Payload::from_values(args, kwargs);
@@ -239,11 +251,9 @@ impl Router {
 
     fn take_effect(&mut self, now: Instant, effect: Effect) {
         match effect {
-            Effect::Nothing => {}
-            Effect::End { sessions, farewell: Farewell { reason, message }, silently } => {
-                for key in sessions {
-                    self.dismiss(now, key, reason.clone(), message.as_deref(), silently);
-                }
+            Effect::Nothing | Effect::List(_) => {}
+            Effect::End { session, farewell: Farewell { reason, message } } => {
+                self.dismiss(now, session, reason, message.as_deref(), false);
             }
             Effect::RemoveCallee { session, registration, reason } => {
                 self.revoke(session, registration, reason);
@@ -284,25 +294,16 @@ fn revocation_reason(args: &mut Arguments) -> Result<Option<Uri>, Refusal> {
     }
 }
 
+/// In bytes. Others are sent it.
+const LONGEST_REASON: usize = 1_024;
+
 fn reason_uri(value: Value) -> Result<Uri, Refusal> {
     let refused = |why: &str| (error::INVALID_URI, format!("reason must be a URI: {why}"));
     let text = value.as_str().ok_or_else(|| refused(&format!("it is of type {}", value.kind())))?;
-    Uri::parse(text, UriRule::Loose).map_err(|why| refused(&why.to_string()))
-}
-
-/// Ids in one list for each match policy.
-fn by_policy(ids: impl Iterator<Item = (MatchPolicy, u64)>) -> Dict {
-    let (mut exact, mut prefix, mut wildcard) = (Vec::new(), Vec::new(), Vec::new());
-    for (matching, id) in ids {
-        let list = match matching {
-            MatchPolicy::Exact => &mut exact,
-            MatchPolicy::Prefix => &mut prefix,
-            MatchPolicy::Wildcard => &mut wildcard,
-        };
-        list.push(Value::from(id));
+    if text.len() > LONGEST_REASON {
+        return Err(refused(&format!("it has more than {LONGEST_REASON} bytes")));
     }
-    let lists = [(MatchPolicy::Exact, exact), (MatchPolicy::Prefix, prefix), (MatchPolicy::Wildcard, wildcard)];
-    lists.into_iter().map(|(matching, ids)| (matching.as_str().to_owned(), ids.into())).collect()
+    Uri::parse(text, UriRule::Loose).map_err(|why| refused(&why.to_string()))
 }
 
 #[cfg(test)]

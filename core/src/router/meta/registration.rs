@@ -1,11 +1,11 @@
 //! `wamp.registration.*` (spec: "Registration Meta API"), and Crossbar.io's `remove_callee`.
 
 use super::arguments::Arguments;
-use super::{Answer, Caller, Effect, Refusal, by_policy, match_option, revocation_reason};
+use super::list::{Kind, Source};
+use super::{Answer, Caller, Effect, Refusal, match_option, revocation_reason};
 use crate::id::{RegistrationId, SessionId};
 use crate::router::Router;
 use crate::router::registration::Registration;
-use crate::router::session::sorted_keys;
 use crate::uri::{Uri, error};
 use crate::value::{Dict, Value};
 
@@ -25,20 +25,24 @@ fn nullable(id: Option<RegistrationId>) -> Answer {
     Answer::value(id.map_or(Value::Null, |id| id.get().into()))
 }
 
+fn not_registered(session: SessionId, id: RegistrationId) -> Refusal {
+    (error::NO_SUCH_REGISTRATION, format!("session {session} does not hold registration {id}"))
+}
+
 impl Router {
     /// Of the whole realm, or (as with Crossbar.io) of one session.
     pub(super) fn registration_list(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
         let session: Option<SessionId> = args.optional("session")?;
+        let after = args.keyword("after")?;
         args.finish()?;
-        let registrations = &self.realms.get(caller.realm).dealer.registrations;
-        let lists = match session {
-            None => by_policy(registrations.iter().map(|(id, found)| (found.matching, id.get()))),
+        let source = match session {
+            None => Source::Registrations { after },
             Some(session) => {
-                let held = sorted_keys(&self.session_of(caller, session)?.1.registrations);
-                by_policy(held.iter().filter_map(|&id| Some((registrations.get(id)?.matching, id.get()))))
+                self.session_of(caller, session)?;
+                Source::RegistrationsOf { session, after }
             }
         };
-        Ok(Answer::value(lists))
+        Ok(Answer::listing(caller, source, Kind::ListByPolicy))
     }
 
     pub(super) fn registration_lookup(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
@@ -61,10 +65,15 @@ impl Router {
         Ok(Answer::value(details(id, registration)))
     }
 
-    pub(super) fn registration_list_callees(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
-        let (_, registration) = self.registration_of(caller, args)?;
-        let callees = registration.callees.iter().filter_map(|callee| self.session(callee.peer));
-        Ok(Answer::value(callees.map(|session| session.id.get().into()).collect::<Vec<Value>>()))
+    pub(super) fn registration_list_callees(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
+        let after: Option<SessionId> = args.keyword("after")?;
+        let (id, _) = self.registration_of(caller, args)?;
+        let place = |session| {
+            let place = self.session_of(caller, session)?.1.registrations.get(&id).copied();
+            place.ok_or_else(|| not_registered(session, id))
+        };
+        let source = Source::Callees { registration: id, after: after.map(place).transpose()? };
+        Ok(Answer::listing(caller, source, Kind::List))
     }
 
     pub(super) fn registration_count_callees(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
@@ -80,8 +89,7 @@ impl Router {
         self.registration_with(caller, registration)?;
         let (session, found) = self.session_of(caller, callee)?;
         if !found.registrations.contains_key(&registration) {
-            let text = format!("session {callee} does not hold registration {registration}");
-            return Err((error::NO_SUCH_REGISTRATION, text));
+            return Err(not_registered(callee, registration));
         }
         Ok(Answer::effect(Effect::RemoveCallee { session, registration, reason }))
     }

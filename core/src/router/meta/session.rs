@@ -1,12 +1,14 @@
 //! `wamp.session.*` (spec: "Session Meta API").
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, invalid};
+use super::list::{Kind, Source, Wanted};
 use super::{Answer, Caller, Effect, Farewell, Refusal, reason};
+use crate::auth;
 use crate::id::SessionId;
 use crate::router::session::Session;
 use crate::router::{PeerKey, Router};
 use crate::uri::{close, error};
-use crate::value::{Dict, Value};
+use crate::value::Dict;
 
 /// What is told of a transport. The rest, HTTP headers for example, may hold secrets of the session.
 const TOLD_OF_TRANSPORT: [&str; 6] =
@@ -16,25 +18,35 @@ const TOLD_OF_TRANSPORT: [&str; 6] =
 /// who must be allowed to call for it.
 pub(super) fn details(session: &Session) -> Dict {
     let identity = &session.identity;
-    Dict::from([
+    let mut authextra = identity.authextra.clone();
+    authextra.retain(|key, _| !auth::is_proof(key));
+    let mut details = Dict::from([
         ("session".to_owned(), session.id.get().into()),
         ("authid".to_owned(), identity.authid.as_str().into()),
         ("authrole".to_owned(), identity.authrole.as_str().into()),
         ("authmethod".to_owned(), identity.authmethod.as_str().into()),
         ("authprovider".to_owned(), identity.authprovider.as_str().into()),
-    ])
+    ]);
+    if !authextra.is_empty() {
+        details.insert("authextra".to_owned(), authextra.into());
+    }
+    details
 }
 
-/// `filter_authroles`: whether a session is meant.
-fn authrole_filter(mut args: Arguments) -> Result<impl Fn(&Session) -> bool, Refusal> {
+/// `filter_authroles`: which sessions are meant.
+fn authrole_filter(args: &mut Arguments) -> Result<Wanted, Refusal> {
     let authroles: Option<Vec<String>> = args.optional("filter_authroles")?;
-    args.finish()?;
-    Ok(move |session: &Session| authroles.as_ref().is_none_or(|list| list.contains(&session.identity.authrole)))
+    Ok(authroles.map_or(Wanted::All, |roles| Wanted::Roles(roles.into_iter().collect())))
 }
 
 /// `reason` and `message`, which all procedures that end sessions take.
 fn farewell(args: &mut Arguments) -> Result<Farewell, Refusal> {
-    Ok(Farewell { reason: reason(args)?.unwrap_or(close::KILLED), message: args.keyword("message")? })
+    let reason = reason(args)?.unwrap_or(close::KILLED);
+    let message: Option<String> = args.keyword("message")?;
+    if message.as_ref().is_some_and(|message| message.starts_with('\0')) {
+        return Err(invalid("message can not begin with U+0000, because JSON has no such text".to_owned()));
+    }
+    Ok(Farewell { reason, message })
 }
 
 fn no_such_session(id: SessionId) -> Refusal {
@@ -42,16 +54,20 @@ fn no_such_session(id: SessionId) -> Refusal {
 }
 
 impl Router {
-    pub(super) fn session_count(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
-        let is_meant = authrole_filter(args)?;
-        let count = self.sessions_of(caller).filter(|(_, session)| is_meant(session)).count();
-        Ok(Answer::value(count as u64))
+    pub(super) fn session_count(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
+        let wanted = authrole_filter(&mut args)?;
+        args.finish()?;
+        if let Wanted::All = wanted {
+            return Ok(Answer::value(self.realms.get(caller.realm).sessions.len() as u64));
+        }
+        Ok(Answer::listing(caller, Source::Sessions { after: None, wanted }, Kind::Count))
     }
 
-    pub(super) fn session_list(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
-        let is_meant = authrole_filter(args)?;
-        let meant = self.sessions_of(caller).filter(|(_, session)| is_meant(session));
-        Ok(Answer::value(meant.map(|(_, session)| session.id.get().into()).collect::<Vec<Value>>()))
+    pub(super) fn session_list(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
+        let wanted = authrole_filter(&mut args)?;
+        let after = args.keyword("after")?;
+        args.finish()?;
+        Ok(Answer::listing(caller, Source::Sessions { after, wanted }, Kind::List))
     }
 
     pub(super) fn session_get(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
@@ -76,42 +92,30 @@ impl Router {
             return Err((error::NO_SUCH_SESSION, format!("no session but the caller's own has ID {id}")));
         }
         let (key, _) = self.session_of(caller, id)?;
-        Ok(Answer::effect(Effect::End { sessions: vec![key], farewell, silently: false }))
+        Ok(Answer::effect(Effect::End { session: key, farewell }))
     }
 
     pub(super) fn session_kill_by_authid(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
         let authid: String = args.required("authid")?;
         let farewell = farewell(&mut args)?;
         args.finish()?;
-        let others = self.others(caller).filter(|(_, session)| session.identity.authid == authid);
-        let (sessions, ids): (_, Vec<Value>) = others.map(|(key, session)| (key, session.id.get().into())).unzip();
-        Ok(Answer::value(ids).and(Effect::End { sessions, farewell, silently: false }))
+        let source = Source::Sessions { after: None, wanted: Wanted::OthersNamed(authid) };
+        Ok(Answer::listing(caller, source, Kind::End { farewell, silently: false, ids: true }))
     }
 
     pub(super) fn session_kill_by_authrole(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
         let authrole: String = args.required("authrole")?;
         let farewell = farewell(&mut args)?;
         args.finish()?;
-        let others = self.others(caller).filter(|(_, session)| session.identity.authrole == authrole);
-        let sessions: Vec<PeerKey> = others.map(|(key, _)| key).collect();
-        Ok(Answer::value(sessions.len() as u64).and(Effect::End { sessions, farewell, silently: false }))
+        let source = Source::Sessions { after: None, wanted: Wanted::OthersWith(authrole) };
+        Ok(Answer::listing(caller, source, Kind::End { farewell, silently: false, ids: false }))
     }
 
     pub(super) fn session_kill_all(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
         let farewell = farewell(&mut args)?;
         args.finish()?;
-        let sessions: Vec<PeerKey> = self.others(caller).map(|(key, _)| key).collect();
-        Ok(Answer::value(sessions.len() as u64).and(Effect::End { sessions, farewell, silently: true }))
-    }
-
-    /// The sessions of the caller's realm, in the order of their ids.
-    fn sessions_of(&self, caller: Caller) -> impl Iterator<Item = (PeerKey, &Session)> {
-        let keys = self.realms.get(caller.realm).sessions.values();
-        keys.filter_map(|&key| Some((key, self.session(key)?)))
-    }
-
-    fn others(&self, caller: Caller) -> impl Iterator<Item = (PeerKey, &Session)> {
-        self.sessions_of(caller).filter(move |(key, _)| *key != caller.key)
+        let source = Source::Sessions { after: None, wanted: Wanted::Others };
+        Ok(Answer::listing(caller, source, Kind::End { farewell, silently: true, ids: false }))
     }
 
     pub(super) fn session_of(&self, caller: Caller, id: SessionId) -> Result<(PeerKey, &Session), Refusal> {

@@ -1,11 +1,11 @@
 //! `wamp.subscription.*` (spec: "Subscriptions Meta API"), and Crossbar.io's `remove_subscriber`.
 
 use super::arguments::Arguments;
-use super::{Answer, Caller, Effect, Refusal, by_policy, match_option, revocation_reason};
+use super::list::{Kind, Source};
+use super::{Answer, Caller, Effect, Refusal, match_option, revocation_reason};
 use crate::id::{SessionId, SubscriptionId};
 use crate::router::Router;
 use crate::router::broker::Subscription;
-use crate::router::session::sorted_keys;
 use crate::uri::error;
 use crate::value::{Dict, Value};
 
@@ -19,20 +19,24 @@ pub(super) fn details(id: SubscriptionId, subscription: &Subscription) -> Dict {
     ])
 }
 
+fn not_subscribed(session: SessionId, id: SubscriptionId) -> Refusal {
+    (error::NO_SUCH_SUBSCRIPTION, format!("session {session} does not hold subscription {id}"))
+}
+
 impl Router {
     /// Of the whole realm, or (as with Crossbar.io) of one session.
     pub(super) fn subscription_list(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
         let session: Option<SessionId> = args.optional("session")?;
+        let after = args.keyword("after")?;
         args.finish()?;
-        let subscriptions = &self.realms.get(caller.realm).broker.subscriptions;
-        let lists = match session {
-            None => by_policy(subscriptions.iter().map(|(id, found)| (found.matching, id.get()))),
+        let source = match session {
+            None => Source::Subscriptions { after },
             Some(session) => {
-                let held = sorted_keys(&self.session_of(caller, session)?.1.subscriptions);
-                by_policy(held.iter().filter_map(|&id| Some((subscriptions.get(id)?.matching, id.get()))))
+                self.session_of(caller, session)?;
+                Source::SubscriptionsOf { session, after }
             }
         };
-        Ok(Answer::value(lists))
+        Ok(Answer::listing(caller, source, Kind::ListByPolicy))
     }
 
     pub(super) fn subscription_lookup(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
@@ -57,10 +61,15 @@ impl Router {
         Ok(Answer::value(details(id, subscription)))
     }
 
-    pub(super) fn subscription_list_subscribers(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
-        let (_, subscription) = self.subscription_of(caller, args)?;
-        let subscribers = subscription.subscribers.iter().filter_map(|key| self.session(key));
-        Ok(Answer::value(subscribers.map(|session| session.id.get().into()).collect::<Vec<Value>>()))
+    pub(super) fn subscription_list_subscribers(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {
+        let after: Option<SessionId> = args.keyword("after")?;
+        let (id, subscription) = self.subscription_of(caller, args)?;
+        let place = |session| {
+            let place = self.session_of(caller, session)?.1.subscriptions.get(&id);
+            place.map(|&place| subscription.subscribers.locate(place)).ok_or_else(|| not_subscribed(session, id))
+        };
+        let source = Source::Subscribers { subscription: id, after: after.map(place).transpose()? };
+        Ok(Answer::listing(caller, source, Kind::List))
     }
 
     pub(super) fn subscription_count_subscribers(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
@@ -80,8 +89,7 @@ impl Router {
         self.subscription_with(caller, subscription)?;
         let (session, found) = self.session_of(caller, subscriber)?;
         if !found.subscriptions.contains_key(&subscription) {
-            let text = format!("session {subscriber} does not hold subscription {subscription}");
-            return Err((error::NO_SUCH_SUBSCRIPTION, text));
+            return Err(not_subscribed(subscriber, subscription));
         }
         Ok(Answer::effect(Effect::RemoveSubscriber { session, subscription, reason }))
     }

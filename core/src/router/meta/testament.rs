@@ -6,9 +6,9 @@ use crate::codec::publish_options;
 use crate::message::{Call, Features, PassThru, Payload, Publish, PublishOptions};
 use crate::router::permission::Action;
 use crate::router::testament::{Scope, Testament};
-use crate::router::{PeerKey, Router, audience};
+use crate::router::{PeerKey, Router, audience, passthru};
 use crate::uri::{MatchPolicy, Uri, error};
-use crate::value::{Dict, Value};
+use crate::value::Dict;
 
 /// What a testament is made of.
 struct Left {
@@ -43,33 +43,46 @@ impl Router {
         if Procedure::from_uri(call.procedure.as_str()) != Some(Procedure::SessionAddTestament) {
             return None;
         }
-        let Left { topic, options, .. } = self.read_testament(key, Arguments::of(&call.payload).ok()?).ok()?;
+        let Left { topic, options, .. } = self.read_testament(key, self.arguments(call).ok()?).ok()?;
         Some(Publish { request: call.request, options, topic, payload: Payload::empty() })
+    }
+
+    fn arguments(&self, call: &Call) -> Result<Arguments, Refusal> {
+        Arguments::of(&call.payload, self.config.limits.max_meta_items)
     }
 
     fn read_testament(&self, key: PeerKey, mut args: Arguments) -> Result<Left, Refusal> {
         let topic: String = args.required("topic")?;
-        let positional: Vec<Value> = args.optional("args")?.unwrap_or_default();
-        let keywords: Dict = args.optional("kwargs")?.unwrap_or_default();
+        // They travel as they came.
+        let payload = args.payload("args", "kwargs")?;
         let options: Dict = args.keyword("publish_options")?.unwrap_or_default();
         let scope = scope(&mut args)?;
         args.finish()?;
         let mut options = publish_options(&options).map_err(|why| invalid(format!("publish_options: {why}")))?;
+        self.check_audience(&options).map_err(|text| (error::RESOURCE_LIMIT, text))?;
         if let Some(audience) = &mut options.audience {
             audience::sort(audience);
         }
         let pass_thru = options.pass_thru.as_deref();
-        if pass_thru.is_some_and(|pass_thru| pass_thru.enc_algo.is_some()) {
-            return Err(invalid("a testament's payload is args and kwargs: enc_algo is not possible".to_owned()));
+        if pass_thru.is_some_and(PassThru::is_transparent) {
+            let text =
+                "a testament's payload is args and kwargs: enc_algo, enc_key and enc_serializer are not possible";
+            return Err(invalid(text.to_owned()));
         }
-        let publisher = self.session(key).and_then(|session| session.roles.publisher).unwrap_or_default();
+        if let Some(Err(why)) = pass_thru.map(|pass_thru| passthru::check("PUBLISH", pass_thru)) {
+            return Err(invalid(format!("publish_options: {why}")));
+        }
+        let Some(publisher) = self.session(key).and_then(|session| session.roles.publisher) else {
+            let text = "a testament needs the role publisher, which the session did not announce in HELLO".to_owned();
+            return Err((error::FEATURE_NOT_SUPPORTED, text));
+        };
         if pass_thru.is_some_and(PassThru::is_passthru) && !publisher.contains(Features::PAYLOAD_PASSTHRU_MODE) {
             let text = "payload_passthru_mode was not announced for the role publisher".to_owned();
             return Err((error::FEATURE_NOT_SUPPORTED, text));
         }
         let topic = Uri::from(topic);
         self.check_target(key, Action::Publish, &topic, MatchPolicy::Exact)?;
-        Ok(Left { topic, options, payload: Payload::from_values(positional, keywords), scope })
+        Ok(Left { topic, options, payload, scope })
     }
 }
 

@@ -17,7 +17,7 @@ usage: wampd call PROCEDURE [ARGUMENT ...] [--kwargs JSON] [options]
 
 Calls a procedure and prints its result: each value on a line, text as it is and anything
 else as JSON. An argument is JSON if it can be read as JSON, otherwise text; arguments that
-begin with -- come last, after --.
+begin with - and are no numbers come last, after --.
 
   --kwargs JSON         keyword arguments, a JSON object
   --progress            takes progressive results too, and prints each as it comes

@@ -17,7 +17,7 @@ pub const USAGE: &str = concat!(
 usage: wampd publish TOPIC [ARGUMENT ...] [--kwargs JSON] [--acknowledge] [options]
 
 Publishes an event. An argument is JSON if it can be read as JSON, otherwise text; arguments
-that begin with -- come last, after --.
+that begin with - and are no numbers come last, after --.
 
   --kwargs JSON         keyword arguments, a JSON object
   --acknowledge         asks the router whether it has accepted the event, and prints the id of

@@ -77,7 +77,7 @@ fn wrong_calls_are_explained() {
     }
     assert!(complaint(&["call", "a", "--kwargs", "[1]"]).starts_with("the keyword arguments are no JSON object"));
     assert!(complaint(&["register", "a", "--reply", "nonsense"]).starts_with("--reply: "));
-    assert!(complaint(&["call", "a", "1e999"]).starts_with("the arguments can not be sent"));
+    assert!(complaint(&["call", "a", &"1".repeat(4_301)]).starts_with("the arguments can not be sent"));
     assert!(
         complaint(&["call", "a", "--auth", "ticket", "--secret-env", "WAMPD_TEST_NO_SUCH_VARIABLE"])
             .starts_with("--secret-env WAMPD_TEST_NO_SUCH_VARIABLE: ")
@@ -161,7 +161,7 @@ fn values_are_shown_as_json() {
     assert_eq!(content.lines(), "a\nb\n0.1\n\0AP8=\n18446744073709551615\nk=null\n");
     assert_eq!(Content::of(&Payload::empty()).lines(), "");
     assert_eq!(Content::of(&Payload::opaque(vec![1].into())).to_string(), r#""\u0000AQ==""#);
-    let shown = Content::of(&Payload::from_args([Value::from(f64::NAN)])).to_string();
+    let shown = Content::of(&Payload::from_args([Value::from("\0x")])).to_string();
     assert!(shown.starts_with('(') && shown.contains("JSON"), "{shown}");
 }
 

@@ -90,7 +90,7 @@ fn role_of<T>(provider: &Option<Provider<T>>, role: impl FnOnce(&T) -> Option<&S
 /// Reads the `auth` of a transport or path.
 pub(super) fn read(cx: &mut Context<'_>, owner: &mut Section<'_>) -> AuthConfig {
     let Some(item) = owner.get("auth") else {
-        use_role(cx, core_auth::ANONYMOUS, &owner.place, "clients of a transport without auth have");
+        use_anonymous_role(cx, core_auth::ANONYMOUS, &owner.place, "clients of a transport without auth have");
         return AuthConfig::anonymous_only();
     };
     let Some(mut section) = item.map(cx) else { return AuthConfig::default() };
@@ -166,5 +166,14 @@ fn role(cx: &mut Context<'_>, section: &mut Section<'_>, authid: &str, default: 
 
 /// Notes that clients may get a role; whether it exists is checked at the end.
 fn use_role(cx: &mut Context<'_>, role: &str, place: &Place, who: &str) {
-    cx.sources.roles.push(RoleUse { role: role.to_owned(), place: place.clone(), who: who.to_owned() });
+    let (role, place, who) = (role.to_owned(), place.clone(), who.to_owned());
+    cx.sources.roles.push(RoleUse { role, place, who, anonymous: false });
+}
+
+/// Notes that clients get a role who prove nothing.
+fn use_anonymous_role(cx: &mut Context<'_>, role: &str, place: &Place, who: &str) {
+    use_role(cx, role, place, who);
+    if let Some(used) = cx.sources.roles.last_mut() {
+        used.anonymous = true;
+    }
 }

@@ -60,7 +60,11 @@ fn credential(dialect: Dialect, cx: &mut Context<'_>, section: &mut Section<'_>)
         read
     };
     let kdf = text(cx, section.get("kdf"));
-    let salt = text(cx, section.get("salt"));
+    let salt_item = section.get("salt");
+    let salt = text(cx, salt_item.clone());
+    if let (Some(salt), Some(item)) = (&salt, salt_item) {
+        cx.sources.salts.push((salt.reveal().to_owned(), item.place));
+    }
     let stored_key = one_spelling(cx, section, "stored-key", "stored_key");
     let stored_key = text(cx, stored_key);
     let server_key = one_spelling(cx, section, "server-key", "server_key");

@@ -1,7 +1,7 @@
 //! Users in the configuration: anonymous, ticket and WAMP-CRA.
 
 use super::provider::uri;
-use super::{role, use_role};
+use super::{role, use_anonymous_role};
 use crate::authn::credentials::{CraMembers, CraMembersError};
 use crate::config::reader::{Context, Item, Section};
 use crate::config::secret::Secret;
@@ -49,7 +49,7 @@ pub(super) fn anonymous(
         Some(item) => (item.name(cx)?, item.place),
         None => (default.unwrap_or(ANONYMOUS).to_owned(), section.place.clone()),
     };
-    use_role(cx, &role, &place, "anonymous clients have");
+    use_anonymous_role(cx, &role, &place, "anonymous clients have");
     Some(AnonymousPrincipal { role, authid, realm })
 }
 
@@ -99,7 +99,11 @@ fn cra_secret(cx: &mut Context<'_>, section: &mut Section<'_>) -> Option<CraSecr
     let places = (section.get("secret"), section.get("password"));
     let secret = text(cx, section.get("secret"));
     let password = text(cx, section.get("password"));
-    let salt = section.name(cx, "salt");
+    let salt = section.get("salt").and_then(|item| {
+        let salt = item.name(cx)?;
+        cx.sources.salts.push((salt.clone(), item.place));
+        Some(salt)
+    });
     let number = |cx: &mut Context<'_>, item: Option<Item<'_>>| {
         item.and_then(|item| item.integer(cx, 0..=u64::from(u32::MAX), ""))
     };

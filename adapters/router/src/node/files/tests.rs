@@ -32,28 +32,34 @@ impl Site {
         symlink("../secret.txt", directory.join("out.txt")).expect("a link");
         symlink("..", directory.join("up")).expect("a link");
         symlink("app.JS", directory.join("in.js")).expect("a link");
+        symlink(".hidden", directory.join("shown.txt")).expect("a link");
+        symlink(".git", directory.join("shown")).expect("a link");
+        symlink("../.git/config", directory.join("sub folder/index.html")).expect("a link");
         let files = StaticConfig {
             directory,
             directory_listing: false,
             mime_types: BTreeMap::from([(".bin".to_owned(), "application/x-bin".to_owned())]),
             cache_timeout: Some(Duration::from_secs(60)),
-            default_file: "index.html".to_owned(),
+            default_file: None,
         };
         Self { root, files, shelf: Shelf::new(1 << 20) }
     }
 
     /// The response to a request below the route `/`.
-    fn request(&mut self, method: &str, target: &str, headers: &str) -> Response {
+    fn request(&self, method: &str, target: &str, headers: &str) -> Response {
         let text = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
         let mut connection = Connection::new(std::sync::Arc::new(ServerOptions::default()), Instant::ZERO);
         let mut input = bytes::BytesMut::from(text.as_str());
         match connection.next(Instant::ZERO, &mut input, &mut Vec::new()) {
-            Ok(Some(Incoming::Http(request))) => respond(&self.files, request.path(), &mut self.shelf, &request),
+            Ok(Some(Incoming::Http(request))) => match Wanted::new(&request, request.path()) {
+                Some(wanted) => respond(&self.files, &self.shelf, 20, &wanted),
+                None => method_not_allowed(),
+            },
             other => panic!("{text}: {other:?}"),
         }
     }
 
-    fn get(&mut self, target: &str) -> Response {
+    fn get(&self, target: &str) -> Response {
         self.request("GET", target, "")
     }
 }
@@ -70,7 +76,7 @@ fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
 
 #[test]
 fn files_with_their_types() {
-    let mut site = Site::new("types");
+    let site = Site::new("types");
     for (target, content, media_type) in [
         ("/", "<h1>index</h1>", "text/html; charset=utf-8"),
         ("/index.html?x=..", "<h1>index</h1>", "text/html; charset=utf-8"),
@@ -90,7 +96,7 @@ fn files_with_their_types() {
 
 #[test]
 fn nothing_outside_of_the_folder() {
-    let mut site = Site::new("outside");
+    let site = Site::new("outside");
     for target in [
         "/../secret.txt",
         "/%2e%2e/secret.txt",
@@ -104,6 +110,11 @@ fn nothing_outside_of_the_folder() {
         "/.hidden",
         "/%2ehidden",
         "/.git/config",
+        "/shown.txt",
+        "/shown/",
+        "/shown/config",
+        "/sub%20folder/index.html",
+        "/sub%20folder/",
         "/index.html%00.txt",
         "/%ff",
         "/%",
@@ -115,6 +126,40 @@ fn nothing_outside_of_the_folder() {
     ] {
         let response = site.get(target);
         assert_eq!((response.status, &*response.body), (404, b"there is nothing here\n".as_slice()), "{target}");
+    }
+}
+
+/// As applications of one page need it, whose paths only they know.
+#[test]
+fn default_file_is_served_for_every_path_that_there_is_nothing_at() {
+    let mut site = Site::new("default");
+    site.files.default_file = Some("sub folder/page.txt".to_owned());
+    for target in [
+        "/nothing",
+        "/users/5",
+        "/users/5/",
+        "/empty/",
+        "/index.html/",
+        "/app.js",
+        "/.hidden",
+        "/../secret.txt",
+        "/out.txt",
+    ] {
+        let response = site.get(target);
+        assert_eq!((response.status, &*response.body), (200, &b"page"[..]), "{target}");
+        assert_eq!(header(&response, "Cache-Control"), None);
+        assert_eq!(response.content_type, "text/plain; charset=utf-8");
+    }
+    // What there is stays what it is, and a folder has its index.
+    assert_eq!(&*site.get("/").body, b"<h1>index</h1>");
+    assert_eq!(&*site.get("/app.JS").body, b"run()");
+    assert_eq!(site.get("/sub%20folder?a=b").status, 301);
+    site.files.directory_listing = true;
+    assert!(String::from_utf8_lossy(&site.get("/empty/").body).contains("<!doctype html>"), "a listing");
+    // Nothing outside of the folder, nothing hidden, no folder.
+    for file in ["../secret.txt", "out.txt", ".hidden", "shown.txt", "sub folder", "nothing"] {
+        site.files.default_file = Some(file.to_owned());
+        assert_eq!(site.get("/nothing").status, 404, "{file}");
     }
 }
 
@@ -130,7 +175,7 @@ fn folders() {
     site.files.directory_listing = true;
     let page = site.get("/sub%20folder/");
     assert_eq!((page.status, page.content_type.as_str()), (200, "text/html; charset=utf-8"));
-    assert!(page.body.ends_with(b"<ul>\n<li><a href=\"./page.txt\">page.txt</a>\n</ul>\n"), "{page:?}");
+    assert!(page.body.ends_with(b"<li><a href=\"./page.txt\">page.txt</a>\n</ul>\n"), "{page:?}");
 
     fs::remove_file(site.files.directory.join("index.html")).expect("removed");
     let page = String::from_utf8(site.get("/").body.to_vec()).expect("text");
@@ -140,7 +185,7 @@ fn folders() {
 
 #[test]
 fn what_the_client_has_is_not_sent_again() {
-    let mut site = Site::new("known");
+    let site = Site::new("known");
     let first = site.get("/index.html");
     let etag = header(&first, "ETag").expect("a tag").to_owned();
     let date = header(&first, "Last-Modified").expect("a date").to_owned();
@@ -167,9 +212,11 @@ fn methods_and_limits() {
     let mut site = Site::new("limits");
     let refused = site.request("POST", "/index.html", "");
     assert_eq!((refused.status, header(&refused, "Allow")), (405, Some("GET, HEAD")));
-    // The transport leaves the body away.
-    assert_eq!(site.request("HEAD", "/index.html", "").body, site.get("/index.html").body);
     site.shelf = Shelf::new(10);
+    assert_eq!(
+        (site.request("HEAD", "/index.html", "").status, site.request("HEAD", "/app.JS", "").status),
+        (403, 200)
+    );
     assert_eq!((site.get("/index.html").status, site.get("/app.JS").status), (403, 200));
     let sending = site.get("/app.JS");
     fs::write(site.files.directory.join("b.txt"), "123456").expect("written");
@@ -178,6 +225,51 @@ fn methods_and_limits() {
     assert_eq!(site.get("/b.txt").status, 200);
     site.files.cache_timeout = None;
     assert_eq!(header(&site.get("/b.txt"), "Cache-Control"), None);
+}
+
+#[test]
+fn head_is_answered_without_reading() {
+    let mut site = Site::new("head");
+    let (head, get) = (site.request("HEAD", "/index.html", ""), site.get("/index.html"));
+    assert_eq!((head.length, head.body.len()), (ContentLength::Bytes(get.body.len() as u64), 0));
+    assert_eq!((head.status, head.headers, head.content_type), (get.status, get.headers, get.content_type));
+    site.files.directory_listing = true;
+    let (head, get) = (site.request("HEAD", "/empty/", ""), site.get("/empty/"));
+    assert_eq!((head.length, head.body.len()), (ContentLength::Unknown, 0));
+    assert_eq!((head.status, head.headers, head.content_type), (get.status, get.headers, get.content_type));
+}
+
+#[test]
+fn a_listing_is_bounded_and_kept_until_the_folder_changes() {
+    let mut site = Site::new("listing");
+    site.files.directory_listing = true;
+    let folder = site.files.directory.join("empty");
+    let entries = |response: &Response| String::from_utf8_lossy(&response.body).matches("<li>").count();
+    for n in 0..22 {
+        assert_eq!(entries(&site.get("/empty/")), n.min(20), "what was just changed is looked at again");
+        fs::write(folder.join(n.to_string()), "").expect("a file");
+    }
+    assert!(site.get("/empty/").body.ends_with(b"<p>There are more than 20 entries.\n"));
+    let long_ago = SystemTime::now() - Duration::from_secs(60);
+    File::open(&folder).and_then(|folder| folder.set_modified(long_ago)).expect("set");
+    let (first, again) = (site.get("/empty/"), site.get("/empty/"));
+    assert_eq!(first.body.as_ptr(), again.body.as_ptr(), "one copy for all");
+    fs::remove_file(folder.join("0")).expect("removed");
+    assert_ne!(site.get("/empty/").body.as_ptr(), first.body.as_ptr());
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let site = Site::new("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        site.files.directory.join("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .expect("a pipe");
+    assert_eq!(site.get("/pipe").status, 404);
 }
 
 #[test]
