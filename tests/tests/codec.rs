@@ -315,7 +315,9 @@ proptest! {
 /// A proptest found these.
 #[test]
 fn details_that_say_nothing_are_not_forwarded() {
-    for frame in [r#"[67,1,{"registration":1}]"#, r#"[67,0,{"reason":"a"}]"#, r#"[35,1,{"subscription":1}]"#, "[35,0,{}]"] {
+    for frame in
+        [r#"[67,1,{"registration":1}]"#, r#"[67,0,{"reason":"a"}]"#, r#"[35,1,{"subscription":1}]"#, "[35,0,{}]"]
+    {
         let frame = Bytes::from(frame);
         let message = decode(Format::Json, frame.clone(), &LIMITS).expect("can be read");
         check_round_trip(&message, Format::Json);
