@@ -49,7 +49,7 @@ class Peer(ApplicationSession):
 
     def onConnect(self):
         hello = self.config.extra
-        self.join(self.config.realm, hello["methods"], hello["user"], authextra=hello["authextra"])
+        self.join(self.config.realm, hello["methods"], hello["user"], authextra=hello.get("authextra"))
 
     def onChallenge(self, challenge):
         secret = self.config.extra["secret"]

@@ -33,8 +33,8 @@ async def main():
     await within(loop.create_connection(factory, factory.host, factory.port))
     for n in range(PINGS):
         await within(pongs.get())
-        if made and made[0].is_attached():
-            await within(made[0].subscribe(print, "com.example.topic{}".format(n)))
+        await within(made[0].joined)
+        await within(made[0].subscribe(print, "com.example.topic{}".format(n)))
     check(made[0].is_attached(), "still joined")
     equal(await made[0].quit(), "wamp.close.normal", "reason")
 
