@@ -139,10 +139,10 @@ impl<K: Key, T> Arena<K, T> {
 
     /// As [`Arena::iter`], from the slot of this number on.
     pub(crate) fn iter_from(&self, index: usize) -> impl Iterator<Item = (K, &T)> {
-        self.slots
-            .iter()
-            .zip(0u32..)
-            .skip(index)
+        // There are fewer slots than a u32 counts.
+        let from = self.slots.get(index..).unwrap_or_default();
+        from.iter()
+            .zip(index as u32..)
             .filter_map(|(slot, index)| slot.value.as_ref().map(|value| (K::from_parts(index, slot.generation), value)))
     }
 }

@@ -5,6 +5,7 @@ pub mod books;
 pub mod calls;
 pub mod codec;
 pub mod config;
+pub mod counted;
 pub mod driver;
 pub mod feed;
 pub mod handshake;

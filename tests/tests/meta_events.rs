@@ -293,11 +293,11 @@ fn a_session_that_ends_gives_everything_back_before_it_has_left() {
     assert_eq!(
         watcher.seen(&told),
         [
+            ("registration.on_unregister", with(registration.get())),
+            ("registration.on_delete", with(registration.get())),
             ("subscription.on_unsubscribe", with(shared.get())),
             ("subscription.on_unsubscribe", with(own.get())),
             ("subscription.on_delete", with(own.get())),
-            ("registration.on_unregister", with(registration.get())),
-            ("registration.on_delete", with(registration.get())),
             ("session.on_leave", vec![joe_id.clone(), "joe".into(), USER.into()]),
         ]
     );

@@ -19,13 +19,25 @@ pub(crate) struct Filter<'a> {
     pub(crate) audience: Option<&'a Audience>,
     /// What a subscriber must have announced to understand the event.
     pub(crate) needed: Features,
+    /// Some of the candidates may have no session any more: they are passed over.
+    pub(crate) some_gone: bool,
 }
 
 impl Filter<'_> {
+    /// Whether everybody but the publisher is admitted.
+    fn admits_all(&self) -> bool {
+        self.audience.is_none() && self.needed == Features::NONE && !self.some_gone
+    }
+
+    /// Whether a candidate has a session.
+    pub(crate) fn is_there(&self, peer: PeerKey) -> bool {
+        !self.some_gone || self.peers.get(peer).and_then(Peer::session).is_some()
+    }
+
     /// Appends those of the candidates that are admitted, in the order given.
     pub(crate) fn select_into(&self, selected: &mut Vec<PeerKey>, candidates: impl Iterator<Item = PeerKey>) {
         let candidates = candidates.filter(|&peer| Some(peer) != self.excluded);
-        if self.audience.is_none() && self.needed == Features::NONE {
+        if self.admits_all() {
             return selected.extend(candidates);
         }
         let session = |peer| self.peers.get(peer).and_then(Peer::session);
@@ -38,7 +50,7 @@ impl Filter<'_> {
 
     /// Units of work of going through so many subscribers, beside those who receive the event.
     pub(crate) fn cost(&self, subscribers: usize) -> u64 {
-        if self.audience.is_none() && self.needed == Features::NONE {
+        if self.admits_all() {
             return 0;
         }
         let eligible = self.audience.and_then(|audience| audience.eligible.as_ref());

@@ -6,10 +6,8 @@ use super::history::History;
 use super::meta::Watched;
 use super::pattern::PatternMap;
 use super::peer::Peer;
-use super::permission::Action;
-use super::realm::{RealmKey, Role};
+use super::realm::RealmKey;
 use super::retained::Retained;
-use super::session::Session;
 use super::subscribers::Subscribers;
 use super::work::ITEM;
 use super::{Limits, PeerKey, Router};
@@ -213,40 +211,14 @@ impl Router {
         true
     }
 
-    /// Takes back what sessions of a role hold and may no longer subscribe to. A walk over all sessions.
-    pub(crate) fn revoke_denied_subscriptions(&mut self, realm_key: RealmKey, role: Role) {
-        let realm = self.realms.get(realm_key);
-        let Some(permissions) = realm.permissions(role) else { return };
-        let mut denied = Vec::new();
-        for (key, peer) in self.peers.iter() {
-            let Some(session) = peer.session().filter(|s| s.realm == realm_key && s.role == role) else { continue };
-            for &id in session.subscriptions.keys() {
-                let Some(subscription) = realm.broker.subscriptions.get(id) else { continue };
-                let (uri, matching) = (subscription.uri.as_str(), subscription.matching);
-                if !permissions.decide(Action::Subscribe, uri, matching).allow {
-                    denied.push((key, id));
-                }
-            }
-        }
-        for (key, id) in denied {
-            self.revoke_subscription(key, id, Some(error::NOT_AUTHORIZED));
-        }
-    }
-
-    fn leave_subscription(&mut self, realm: RealmKey, session: SessionId, id: SubscriptionId, place: u64) {
+    /// Takes a session off a subscription at this place.
+    pub(crate) fn leave_subscription(&mut self, realm: RealmKey, session: SessionId, id: SubscriptionId, place: u64) {
         let broker = &mut self.realms.get_mut(realm).broker;
         let is_of_router = broker.subscriptions.get(id).is_some_and(|subscription| subscription.uri.is_reserved());
         self.work.add(ITEM);
         let deleted = broker.remove(id, place);
         if !is_of_router {
             self.note_unsubscribed(realm, session, id, deleted);
-        }
-    }
-
-    /// Takes an ended session off its subscriptions.
-    pub(crate) fn leave_broker(&mut self, session: &Session) {
-        for (&id, &place) in &session.subscriptions {
-            self.leave_subscription(session.realm, session.id, id, place);
         }
     }
 }

@@ -177,7 +177,8 @@ pub enum RequestIdCheck {
 /// Bounds of a router. Reaching one never harms a peer that did not cause it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Peers attached at a time, joined or not. Default 100,000.
+    /// Peers attached at a time, joined or not, with the sessions that have ended and of which something is still to be
+    /// released. Default 100,000.
     pub max_peers: usize,
     /// Peers attached at a time that have not joined yet; beyond it the one that has waited longest is dropped to
     /// make room. Default 10,000.

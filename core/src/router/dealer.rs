@@ -3,11 +3,9 @@
 
 use super::config::ForceReregister;
 use super::pattern::PatternMap;
-use super::permission::Action;
-use super::realm::{RealmKey, Role};
+use super::realm::RealmKey;
 use super::registration::{Callee, Registration};
 use super::rendezvous;
-use super::session::Session;
 use super::work::ITEM;
 use super::{Output, PeerKey, Router};
 use crate::arena::Arena;
@@ -20,6 +18,9 @@ use crate::message::{
 use crate::time::{Instant, UnixTime};
 use crate::uri::{Uri, error, matches};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Callees that move up in a unit of work when one of those before them goes.
+const MOVED_PER_UNIT: u64 = 16;
 
 /// The registrations of a realm.
 #[derive(Debug)]
@@ -145,8 +146,10 @@ impl Router {
             return Err((error::OPTION_NOT_ALLOWED, text));
         }
         let mut present = realm.dealer.by_uri.get(options.matching, procedure.as_str());
-        if let Some(id) = present.filter(|id| options.force_reregister && self.may_push_off(key, *id)) {
-            self.push_off(realm_key, id);
+        if let Some(id) = present
+            && (self.take_back_registration(realm_key, id)
+                || options.force_reregister && self.may_push_off(key, id) && self.push_off(realm_key, id))
+        {
             present = None;
         }
         let holds = present.is_some_and(|id| self.session(key).is_some_and(|s| s.registrations.contains_key(&id)));
@@ -183,8 +186,8 @@ impl Router {
             ForceReregister::Anybody => true,
             ForceReregister::SamePrincipal => {
                 let is_same = |callee: &Callee| {
-                    let other = self.session(callee.peer);
-                    other.is_some_and(|other| {
+                    // Whoever is leaving is as good as gone.
+                    self.session(callee.peer).is_none_or(|other| {
                         (&other.identity.authid, other.role) == (&session.identity.authid, session.role)
                     })
                 };
@@ -193,13 +196,17 @@ impl Router {
         }
     }
 
-    fn push_off(&mut self, realm: RealmKey, id: RegistrationId) {
+    /// Takes a registration back from all its callees. The last first, so that none of the others moves up.
+    fn push_off(&mut self, realm: RealmKey, id: RegistrationId) -> bool {
         let present = self.realms.get(realm).dealer.registrations.get(id);
-        let callees = present.into_iter().flat_map(|registration| &registration.callees);
-        let callees: Vec<PeerKey> = callees.map(|callee| callee.peer).collect();
-        for callee in callees {
-            self.revoke(callee, id, Some(error::PROCEDURE_ALREADY_EXISTS));
+        let callees = present.into_iter().flat_map(|registration| &registration.callees).rev();
+        let callees: Vec<(PeerKey, u64)> = callees.map(|callee| (callee.peer, callee.place)).collect();
+        for (callee, place) in callees {
+            if !self.revoke(callee, id, Some(error::PROCEDURE_ALREADY_EXISTS)) {
+                self.take_back_callee(realm, id, callee, place);
+            }
         }
+        true
     }
 
     pub(crate) fn unregister(&mut self, key: PeerKey, unregister: &Unregister) {
@@ -226,26 +233,6 @@ impl Router {
         true
     }
 
-    /// Takes back what sessions of a role hold and may no longer register. A walk over all sessions.
-    pub(crate) fn revoke_denied(&mut self, realm_key: RealmKey, role: Role) {
-        let realm = self.realms.get(realm_key);
-        let Some(permissions) = realm.permissions(role) else { return };
-        let mut denied = Vec::new();
-        for (key, peer) in self.peers.iter() {
-            let Some(session) = peer.session().filter(|s| s.realm == realm_key && s.role == role) else { continue };
-            for &id in session.registrations.keys() {
-                let Some(registration) = realm.dealer.registrations.get(id) else { continue };
-                let uri = registration.uri.as_str();
-                if !permissions.decide(Action::Register, uri, registration.matching).allow {
-                    denied.push((key, id));
-                }
-            }
-        }
-        for (key, id) in denied {
-            self.revoke(key, id, Some(error::NOT_AUTHORIZED));
-        }
-    }
-
     /// Takes a session off a registration. False if it does not hold it. Calls that it has begun to answer go on.
     pub(crate) fn remove_callee(&mut self, key: PeerKey, id: RegistrationId) -> bool {
         let Some(session) = self.peers.get_mut(key).and_then(|peer| peer.session_mut()) else { return false };
@@ -255,11 +242,13 @@ impl Router {
         true
     }
 
-    fn leave_registration(&mut self, realm: RealmKey, session: SessionId, id: RegistrationId, place: u64) {
+    /// Takes a session off a registration at this place, if it is there still.
+    pub(crate) fn leave_registration(&mut self, realm: RealmKey, session: SessionId, id: RegistrationId, place: u64) {
         let dealer = &mut self.realms.get_mut(realm).dealer;
         let Some(registration) = dealer.registrations.get_mut(id) else { return };
-        self.work.add(ITEM);
-        let callee = registration.remove(place);
+        let Some(callee) = registration.remove(place) else { return };
+        let moved = registration.callees_behind(Some(place)).len() as u64;
+        self.work.add(ITEM + moved / MOVED_PER_UNIT);
         let deleted = registration.callees.is_empty();
         if deleted {
             dealer.by_uri.remove(registration.matching, registration.uri.as_str());
@@ -269,17 +258,6 @@ impl Router {
             self.realms.get_mut(realm).dealer.registrations.remove(id);
         }
         self.note_unregistered(realm, session, id, deleted);
-    }
-
-    /// Takes an ended session off its registrations, and out of the calls it made or was to answer.
-    pub(crate) fn leave_dealer(&mut self, session: &Session) {
-        // First its own calls that wait: nobody is to be given one of them now.
-        self.abandon_waiting(session);
-        for (&id, &place) in &session.registrations {
-            self.leave_registration(session.realm, session.id, id, place);
-        }
-        self.abandon_calls(session);
-        self.fail_invocations(session);
     }
 }
 

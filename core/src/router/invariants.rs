@@ -1,11 +1,14 @@
 //! What must hold between any two inputs.
 
-use super::Router;
 use super::call::{HeldBack, Invoked, Stage};
 use super::meta::Watched;
 use super::peer::State;
 use super::realm::Role;
 use super::registration::{Callee, Registration};
+use super::session::Session;
+use super::work::Job;
+use super::{Peer, PeerKey, Router};
+use crate::id::RegistrationId;
 use crate::uri::Uri;
 use std::collections::BTreeMap;
 
@@ -18,9 +21,24 @@ impl Router {
     pub fn check_invariants(&self) {
         let (mut sessions, mut reserved, mut calls, mut invocations, mut deadlines) = (0, 0, 0, 0, 0);
         let (mut subscriptions, mut registrations, mut undecided, mut joining) = (0, 0, 0, 0);
-        let mut listed_sessions = 0;
-        let mut testaments = 0;
+        let (mut listed_sessions, mut testaments) = (0, 0);
+        for (&key, session) in &self.leaving_sessions() {
+            assert_eq!(self.leaving.get(&key), Some(&session.id), "a session that leaves is not in the list");
+            assert!(self.session(key).is_none(), "a peer has joined, and its last session is not gone");
+            assert!(self.peers.get(key).is_none_or(|peer| peer.leaving), "a peer whose session leaves");
+            calls += session.calls.values().filter(|call| self.calls.get(**call).is_some()).count();
+            invocations += session.invocations.values().filter(|call| self.calls.get(**call).is_some()).count();
+            subscriptions += session.subscriptions.len();
+            testaments += session.testaments.as_ref().map_or(0, |left| left.len());
+            let registered = |&(&id, &place): &(&RegistrationId, &u64)| {
+                let found = self.realms.get(session.realm).dealer.registrations.get(id);
+                found.is_some_and(|registration| registration.callee_at(place).is_some())
+            };
+            registrations += session.registrations.iter().filter(registered).count();
+        }
+        assert_eq!(self.leaving.len(), self.leaving_sessions().len(), "sessions that leave");
         for (key, peer) in self.peers.iter() {
+            assert!(!peer.leaving || self.leaving.contains_key(&key), "a peer waits for what is done");
             deadlines += [peer.deadline, peer.throttled, peer.patience].iter().flatten().count();
             assert!(peer.patience.is_none() || peer.is_congested(), "patience with a peer that keeps up");
             joining += usize::from(peer.joining.is_some());
@@ -116,6 +134,13 @@ impl Router {
         assert_eq!(waiting, self.stats.calls_waiting, "calls in line");
     }
 
+    /// The sessions of which something is yet to be taken back.
+    fn leaving_sessions(&self) -> BTreeMap<PeerKey, &Session> {
+        let leaving =
+            self.jobs.iter().filter_map(|job| if let Job::Leave(leaving) = job { Some(leaving) } else { None });
+        leaving.map(|leaving| (leaving.key, &*leaving.session)).collect()
+    }
+
     fn check_registration(&self, registration: &Registration) {
         let callees = &registration.callees;
         assert!(!callees.is_empty(), "a registration that nobody holds");
@@ -124,8 +149,9 @@ impl Router {
         assert_eq!(registration.busy, callees.iter().map(|callee| callee.busy as usize).sum::<usize>(), "busy callees");
         assert_eq!(registration.is_sharded(), callees.iter().any(|callee| callee.shard.is_some()), "shards");
         let awaited = |callee: &&Callee| {
-            let peer = self.peers.get(callee.peer).filter(|peer| peer.is_awaited());
-            assert!(!callee.awaited || peer.is_some(), "a callee that need not be awaited");
+            let is_awaited = self.peers.get(callee.peer).is_some_and(Peer::is_awaited);
+            let is_leaving = self.leaving.contains_key(&callee.peer);
+            assert!(!callee.awaited || is_awaited || is_leaving, "a callee that need not be awaited");
             callee.awaited
         };
         assert_eq!(registration.awaited, callees.iter().filter(awaited).count(), "callees that are awaited");
@@ -148,12 +174,16 @@ impl Router {
         let mut busy = BTreeMap::new();
         let (mut kept, mut stalled) = (BTreeMap::new(), BTreeMap::new());
         let mut held_back = BTreeMap::<_, HeldBack>::new();
+        let leaving = self.leaving_sessions();
+        let session = |key: PeerKey| self.session(key).or_else(|| leaving.get(&key).copied());
         for (key, call) in self.calls.iter() {
-            let caller = self.session(call.caller).and_then(|caller| caller.calls.get(&call.request));
+            let caller = session(call.caller).and_then(|caller| caller.calls.get(&call.request));
             assert_eq!(caller, Some(&key), "a call that its caller does not have");
             *kept.entry(call.caller).or_insert(0) += call.kept.as_ref().map_or(0, |kept| kept.bytes);
             *stalled.entry(call.caller).or_insert(0) += usize::from(call.stalled.is_some());
-            assert_eq!(call.stalled.is_some(), self.is_too_fast(key), "a call that goes on too fast");
+            let callee_leaves = call.invoked().is_some_and(|invoked| leaving.contains_key(&invoked.callee));
+            let is_stalled = call.stalled.is_some();
+            assert!(callee_leaves || is_stalled == self.is_too_fast(key), "a call that goes on too fast");
             if call.held_back {
                 assert!(matches!(call.stage, Stage::Waiting { .. }), "a call that is held back, and is not in line");
                 let (held, counts) = (held_back.entry(call.caller).or_default(), call.as_held_back());
@@ -172,7 +202,7 @@ impl Router {
                     assert_eq!(line.and_then(|line| line.get(&ticket)), Some(&key), "a call that is not in line");
                 }
                 Stage::Invoked(Invoked { callee, invocation, place, .. }) => {
-                    let callee = self.session(callee).and_then(|callee| callee.invocations.get(&invocation));
+                    let callee = session(callee).and_then(|callee| callee.invocations.get(&invocation));
                     assert_eq!(callee, Some(&key), "an invocation that its callee does not have");
                     *busy.entry((call.realm, place)).or_insert(0) += 1;
                 }

@@ -25,6 +25,7 @@ mod features;
 mod handshake;
 mod history;
 mod invariants;
+mod leaving;
 mod link;
 mod meta;
 mod output;
@@ -38,6 +39,7 @@ mod realm;
 mod registration;
 mod rendezvous;
 mod retained;
+mod revocation;
 mod session;
 mod shares;
 mod stats;
@@ -65,7 +67,7 @@ use crate::hash::{HashMap, Seed};
 use crate::id::{RequestId, SessionId};
 use crate::message::{Error, Message, Payload, RawDict, RequestType};
 use crate::time::{Instant, UnixTime};
-use crate::uri::{Uri, close, error};
+use crate::uri::{Uri, error};
 use crate::value::Value;
 use authorize::Held;
 use call::{CallKind, Calls, DueLine};
@@ -160,6 +162,8 @@ pub struct Router {
     next_joining: u64,
     /// Every session id in use, joined or reserved by a handshake.
     sessions: HashMap<SessionId, PeerKey>,
+    /// Sessions that have ended, of which something is still in the tables, by their peers.
+    leaving: HashMap<PeerKey, SessionId>,
     realms: Realms,
     calls: Calls,
     decisions: Arena<DecisionId, Question>,
@@ -196,6 +200,7 @@ impl Router {
             joining: BTreeMap::new(),
             next_joining: 0,
             sessions: seed.map(),
+            leaving: seed.map(),
             realms,
             calls: Arena::new(),
             decisions: Arena::new(),
@@ -224,7 +229,8 @@ impl Router {
         if self.shutting_down {
             return Err(Overloaded::ShuttingDown);
         }
-        if self.peers.len() >= self.config.limits.max_peers {
+        // Who has left counts as long as what it owned is there.
+        if self.peers.len() + self.leaving.len() >= self.config.limits.max_peers {
             self.stats.peers_refused += 1;
             return Err(Overloaded::TooManyPeers);
         }
@@ -413,7 +419,8 @@ impl Router {
     }
 
     /// Replaces what a role of a realm may do, from the next request on; verdicts cached for it are dropped, and
-    /// registrations and subscriptions that it may no longer have are taken back. Returns whether there is such a role.
+    /// registrations and subscriptions that it may no longer have are taken back, as much at once as
+    /// [`Limits::work_slice`] lets an input do. Returns whether there is such a role.
     pub fn set_permissions(&mut self, realm: &Uri, role: &str, permissions: Permissions) -> bool {
         let Some(key) = self.realms.find(realm) else { return false };
         self.work.begin();
@@ -421,7 +428,6 @@ impl Router {
         let changed = realm.set_permissions(role, permissions);
         if let Some(role) = realm.role(role) {
             self.revoke_denied(key, role);
-            self.revoke_denied_subscriptions(key, role);
         }
         self.publish_meta_events();
         changed
@@ -460,44 +466,23 @@ impl Router {
         let joined = self.session(peer).is_some();
         self.work.begin();
         if joined {
-            self.dismiss(now, peer, reason, Some(message), false);
+            self.dismiss(now, peer, reason, Some(message));
             self.publish_meta_events();
         }
         joined
     }
 
     /// Ends everything: GOODBYE `wamp.close.system_shutdown` to every session, ABORT to every peer that has not joined.
-    /// Each is closed when it has answered, or failed to in time. New transports are refused.
+    /// Each is closed when it has answered, or failed to in time. New transports are refused. What does not fit into a slice
+    /// of work is done by [`Router::handle_timeout`].
     ///
     /// With [`Farewell::Silent`] sessions are closed at once, and other peers cut off, without a word; in-process services
     /// still get GOODBYE.
     pub fn shut_down(&mut self, now: Instant) {
         self.shutting_down = true;
         self.work.begin();
-        let keys: Vec<PeerKey> = self.peers.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            let Some(peer) = self.peers.get(key) else { continue };
-            let silent = self.config.farewell == Farewell::Silent && peer.link.privileged.is_none();
-            match peer.state {
-                State::Joined(_) if silent => {
-                    self.end_session(now, key);
-                    self.close(key, CloseReason::Shutdown);
-                }
-                State::Joined(_) => {
-                    self.dismiss(now, key, close::SYSTEM_SHUTDOWN, Some("the router shuts down"), false);
-                }
-                State::AwaitGoodbye => {}
-                State::AwaitHello | State::AwaitVerdict(..) | State::AwaitAuthenticate(..) => {
-                    if silent && peer.link.cuttable {
-                        let message = "the router shuts down".to_owned();
-                        self.close(key, CloseReason::Unavailable { reason: close::SYSTEM_SHUTDOWN, message });
-                    } else {
-                        self.send_abort(key, close::SYSTEM_SHUTDOWN, "the router shuts down");
-                        self.close(key, CloseReason::Shutdown);
-                    }
-                }
-            }
-        }
+        self.work.begin_slice();
+        self.start(now, Job::ShutDown(0));
     }
 
     /// The next thing to do; `None` when there is nothing until the next input.
@@ -529,6 +514,7 @@ impl Router {
         RouterStats {
             peers: self.peers.len(),
             joining: self.joining.len(),
+            leaving: self.leaving.len(),
             subscriptions: self.realms.iter().map(|realm| realm.broker.subscriptions.len()).sum(),
             registrations: self.realms.iter().map(|realm| realm.dealer.registrations.len()).sum(),
             calls_in_flight: self.calls.len(),

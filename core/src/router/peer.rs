@@ -24,6 +24,8 @@ pub(crate) struct Peer {
     pub(crate) throttled: Option<Instant>,
     /// A job of it is under way; it is not read from, and these requests of it wait.
     pub(crate) busy: Option<Behind>,
+    /// What its last session owned is being taken back; it can not join before that is done.
+    pub(crate) leaving: bool,
     pub(crate) state: State,
     /// When this peer's [`TimerKey::Peer`](super::timers::TimerKey::Peer) is due, if one is set.
     pub(crate) deadline: Option<Instant>,
@@ -89,6 +91,7 @@ impl Peer {
             patience: None,
             throttled: None,
             busy: None,
+            leaving: false,
             state: State::AwaitHello,
             deadline: None,
             joining: None,
@@ -131,7 +134,8 @@ impl Peer {
                         && session.calls_held_back.admit_more(limits)
                         && session.waiting.as_ref().is_none_or(|waiting| waiting.held.len() < limits.max_held_requests)
                 }
-                State::AwaitHello | State::AwaitAuthenticate(..) | State::AwaitGoodbye => true,
+                State::AwaitHello => !self.leaving,
+                State::AwaitAuthenticate(..) | State::AwaitGoodbye => true,
             }
     }
 }

@@ -135,6 +135,7 @@ impl Router {
             excluded: publication.excluded.map(|(peer, _)| peer),
             audience: options.audience.as_deref(),
             needed: needed_by_subscriber(options.pass_thru.as_deref(), &publication.payload),
+            some_gone: !self.leaving.is_empty(),
         };
         let (outputs, stats, limits, work) = (&mut self.outputs, &mut self.stats, &self.config.limits, &self.work);
         let kept_at = publication.time.filter(|_| !options.audience.as_ref().is_some_and(|a| a.names_sessions()));

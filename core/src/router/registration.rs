@@ -85,6 +85,8 @@ pub(crate) enum Fitness {
     Full,
     /// It has not announced what the call needs.
     Incapable,
+    /// Its session is over: it is passed over.
+    Gone,
 }
 
 /// What a call asks of its callee.
@@ -94,6 +96,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) rkey: Option<&'a str>,
     /// The places of callees that have said they are unavailable.
     pub(crate) tried: &'a [u64],
+    /// Some callees may be [`Fitness::Gone`].
+    pub(crate) some_gone: bool,
 }
 
 /// The callee that is to get a call.
@@ -163,7 +167,7 @@ impl Registration {
     }
 
     /// The callees behind a place.
-    pub(crate) fn callees_behind(&self, place: Option<u64>) -> impl Iterator<Item = &Callee> {
+    pub(crate) fn callees_behind(&self, place: Option<u64>) -> impl ExactSizeIterator<Item = &Callee> {
         let from = place.map_or(0, |place| self.callees.partition_point(|callee| callee.place <= place));
         self.callees.get(from..).unwrap_or_default().iter()
     }
@@ -198,9 +202,11 @@ impl Registration {
         wanted: Wanted<'_>,
         fitness: impl Fn(PeerKey) -> Fitness,
     ) -> Choice {
-        let rkey = wanted.rkey.filter(|_| self.is_sharded());
+        let is_there = |shard: &Callee| !wanted.some_gone || fitness(shard.peer) != Fitness::Gone;
+        let mut shards = self.callees.iter().filter(|callee| callee.shard.is_some());
+        let rkey = wanted.rkey.filter(|_| self.is_sharded() && (!wanted.some_gone || shards.any(is_there)));
         let found = match rkey {
-            Some(rkey) => self.shard_of(rkey, wanted.tried, fitness),
+            Some(rkey) => self.shard_of(rkey, wanted.tried, is_there, &fitness),
             None => self.by_policy(rng, wanted.tried, fitness),
         };
         let index = match found {
@@ -233,15 +239,16 @@ impl Registration {
             InvocationPolicy::Random if count > 1 && self.free > 0 => ((rng.next_u64() % count as u64) as usize, 1),
             InvocationPolicy::Random => (0, 1),
         };
-        let (mut second_best, mut waits, mut capable) = (None, false, !tried.is_empty());
+        let (mut second_best, mut waits, mut capable, mut all_gone) = (None, false, !tried.is_empty(), true);
         for index in (0..count).map(|n| (start + n * step) % count) {
             let Some(callee) = self.callees.get(index).filter(|callee| !tried.contains(&callee.place)) else {
                 continue;
             };
             let fitness = fitness(callee.peer);
-            capable |= fitness != Fitness::Incapable;
+            capable |= !matches!(fitness, Fitness::Incapable | Fitness::Gone);
+            all_gone &= fitness == Fitness::Gone;
             match fitness {
-                Fitness::Incapable => {}
+                Fitness::Incapable | Fitness::Gone => {}
                 _ if !callee.is_free() => waits = true,
                 Fitness::Fit => return Ok(index),
                 Fitness::Unread => second_best = second_best.or(Some(index)),
@@ -256,16 +263,23 @@ impl Registration {
         match second_best {
             Some(index) => Ok(index),
             None if waits => Err(Choice::Line(None)),
-            None if capable => Err(Choice::Nowhere),
+            None if capable || all_gone => Err(Choice::Nowhere),
             None => Err(Choice::Incapable),
         }
     }
 
     /// The shard that a resource key belongs to, without those that were tried: see the module's documentation. If it
     /// can not take the call now, no other can in its place.
-    fn shard_of(&self, rkey: &str, tried: &[u64], fitness: impl Fn(PeerKey) -> Fitness) -> Result<usize, Choice> {
+    fn shard_of(
+        &self,
+        rkey: &str,
+        tried: &[u64],
+        is_there: impl Fn(&Callee) -> bool,
+        fitness: impl Fn(PeerKey) -> Fitness,
+    ) -> Result<usize, Choice> {
         let rkey = hash(rkey);
-        let untried = self.callees.iter().enumerate().filter(|(_, callee)| !tried.contains(&callee.place));
+        let may_have_it = |callee: &Callee| !tried.contains(&callee.place) && is_there(callee);
+        let untried = self.callees.iter().enumerate().filter(|(_, callee)| may_have_it(callee));
         let scored = untried.filter_map(|(index, callee)| Some((score(rkey, callee.shard?), Reverse(index))));
         let Reverse(index) = scored.max().ok_or(Choice::Nowhere)?.1;
         let shard = self.callees.get(index).ok_or(Choice::Nowhere)?;
@@ -274,7 +288,7 @@ impl Registration {
             _ if !shard.is_free() => Err(Choice::Line(Some(shard.place))),
             Fitness::Congested => Err(Choice::Line(Some(shard.place))),
             Fitness::Fit | Fitness::Unread => Ok(index),
-            Fitness::Full => Err(Choice::Nowhere),
+            Fitness::Full | Fitness::Gone => Err(Choice::Nowhere),
         }
     }
 }
@@ -305,7 +319,7 @@ mod tests {
     }
 
     fn place(registration: &mut Registration, rkey: &str, tried: &[u64]) -> Option<u64> {
-        let wanted = Wanted { rkey: Some(rkey), tried };
+        let wanted = Wanted { rkey: Some(rkey), tried, some_gone: false };
         match registration.choose(&mut CountingRng(1), wanted, |_| Fitness::Fit) {
             Choice::Callee(chosen) => Some(chosen.place),
             _ => None,

@@ -404,10 +404,11 @@ impl Router {
         let Some(&place) = session.subscriptions.get(&id) else { return };
         let Broker { subscriptions, retained, .. } = &self.realms.get(session.realm).broker;
         let Some(Subscription { uri, matching, subscribers, .. }) = subscriptions.get(id) else { return };
+        let is_there = |peer| self.leaving.is_empty() || self.session(peer).is_some();
         let admitted = |event: &RetainedEvent| {
             event.excluded != Some(session.id)
                 && event.audience.as_ref().is_none_or(|audience| admits(audience, session))
-                && subscribers.reaches(place, event.rkey.as_deref())
+                && subscribers.reaches(place, event.rkey.as_deref(), is_there)
                 && session.subscriber_has(needed_by_subscriber(event.pass_thru.as_deref(), &event.payload))
         };
         let found = retained.find(uri.as_str(), *matching, &self.config.limits, admitted);

@@ -2,11 +2,12 @@
 
 use super::authorize::{ActionKey, CachedVerdict, Waiting};
 use super::call::{CallKey, HeldBack};
+use super::leaving::Leaving;
 use super::output::{CloseReason, Identity, Output, Recipients, Violation};
 use super::peer::{Handshake, State};
 use super::permission::Decision;
 use super::realm::{RealmKey, Role};
-use super::testament::{Scope, Testaments};
+use super::testament::Testaments;
 use super::{PeerKey, RequestIdCheck, Router, work};
 use crate::hash::{HashMap, Seed};
 use crate::id::{RegistrationId, RequestId, SessionId, SubscriptionId};
@@ -210,27 +211,35 @@ impl Router {
 
     /// GOODBYE from an open session: answered, and the session is over. The transport may be used for another HELLO.
     pub(crate) fn receive_goodbye(&mut self, now: Instant, key: PeerKey, goodbye: &Goodbye) {
-        self.end_session(now, key);
+        let Some(leaving) = self.begin_leaving(key, false) else { return };
         // Autobahn expects its own reason back; who logs out is told that it was understood.
         let echoed = [close::NORMAL, close::LOGOUT].into_iter().find(|reason| *reason == goodbye.reason);
         let reason = echoed.unwrap_or(close::GOODBYE_AND_OUT);
         self.send(key, Goodbye { details: RawDict::new(), reason });
         self.await_hello(now, key);
+        self.take_back(now, leaving);
     }
 
     /// Ends a session at the router's wish: it can do nothing more, and its transport is closed when it has answered
-    /// the GOODBYE, or has failed to in time. `silently`: others are not told that the session has left, and
-    /// it leaves no testaments.
-    pub(crate) fn dismiss(&mut self, now: Instant, key: PeerKey, reason: Uri, message: Option<&str>, silently: bool) {
-        let wanted_input = self.wants_input(key);
-        if silently {
-            // "Closing all sessions in the realm will not generate session meta events or testament events."
-            self.flush_testaments(key, Scope::Detached);
-            self.flush_testaments(key, Scope::Destroyed);
-            self.end_session_silently(now, key);
-        } else {
-            self.end_session(now, key);
+    /// the GOODBYE, or has failed to in time.
+    pub(crate) fn dismiss(&mut self, now: Instant, key: PeerKey, reason: Uri, message: Option<&str>) {
+        if let Some(leaving) = self.begin_dismissing(now, key, reason, message, false) {
+            self.take_back(now, leaving);
         }
+    }
+
+    /// As [`Router::dismiss`], but what the session owned is yet to be taken back. `silently`: others are not told that
+    /// the session has left, and it leaves no testaments.
+    pub(crate) fn begin_dismissing(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        reason: Uri,
+        message: Option<&str>,
+        silently: bool,
+    ) -> Option<Box<Leaving>> {
+        let wanted_input = self.wants_input(key);
+        let leaving = self.begin_leaving(key, silently)?;
         let details =
             message.map(|message| ("message".to_owned(), Value::from(message))).into_iter().collect::<Dict>().into();
         self.send(key, Goodbye { details, reason });
@@ -242,6 +251,7 @@ impl Router {
         if !wanted_input && self.wants_input(key) {
             self.outputs.push_back(Output::InputReady(key));
         }
+        Some(leaving)
     }
 
     /// The peer broke the protocol: ABORT, and away with it.
@@ -257,32 +267,6 @@ impl Router {
         let message = message.trim_start_matches('\0');
         let details = Dict::from([("message".to_owned(), Value::from(message))]);
         self.send(key, Abort { details: details.into(), reason, payload: Default::default() });
-    }
-
-    /// Takes back everything an open session owns; does nothing to a peer without one. Others learn of it: callers
-    /// whose callee this was get their ERROR, callees whose caller this was are interrupted.
-    pub(crate) fn end_session(&mut self, now: Instant, key: PeerKey) {
-        if let Some(session) = self.end_session_silently(now, key) {
-            self.note_left(&session);
-        }
-    }
-
-    /// As [`Router::end_session`], but without telling that the session has left.
-    pub(crate) fn end_session_silently(&mut self, now: Instant, key: PeerKey) -> Option<Box<Session>> {
-        let peer = self.peers.get_mut(key)?;
-        if !matches!(peer.state, State::Joined(_)) {
-            return None;
-        }
-        let State::Joined(mut session) = core::mem::replace(&mut peer.state, State::AwaitHello) else { return None };
-        self.stats.sessions -= 1;
-        self.sessions.remove(&session.id);
-        self.realms.get_mut(session.realm).sessions.remove(&session.id);
-        self.forget_waiting(&session);
-        self.clear_deadline(key);
-        self.leave_broker(&session);
-        self.leave_dealer(&session);
-        self.take_testaments(now, &mut session);
-        Some(session)
     }
 
     /// Queues a message to one peer.

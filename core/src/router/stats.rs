@@ -6,6 +6,10 @@ pub struct RouterStats {
     pub peers: usize,
     /// Peers attached now that have not joined.
     pub joining: usize,
+    /// Sessions that have ended and of which something is still to be taken back now: see
+    /// [`Limits::work_slice`](super::Limits::work_slice). They count as peers for
+    /// [`Limits::max_peers`](super::Limits::max_peers).
+    pub leaving: usize,
     /// Sessions joined now.
     pub sessions: usize,
     /// Subscriptions (topic and match policy) now.
@@ -121,7 +125,8 @@ pub struct RouterStats {
     pub held_full: u64,
     /// Cached verdicts dropped by [`Limits::max_cached_verdicts`](super::Limits::max_cached_verdicts).
     pub verdicts_dropped: u64,
-    /// Requests that took more than [`Limits::work_slice`](super::Limits::work_slice), and were gone on with later.
+    /// Requests, ends of sessions and changes of permissions that took more than
+    /// [`Limits::work_slice`](super::Limits::work_slice), and were gone on with later.
     pub jobs_put_off: u64,
     /// Lists of the meta API that ended at [`Limits::max_list_reply`](super::Limits::max_list_reply).
     pub lists_truncated: u64,

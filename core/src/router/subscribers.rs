@@ -131,7 +131,7 @@ impl Subscribers {
     /// The receivers of an event.
     pub(crate) fn select(&self, filter: &Filter<'_>, id: SubscriptionId, rkey: Option<&str>) -> Vec<PeerKey> {
         if let Some(mut candidates) = filter.eligible(id, self.len()) {
-            let node = self.node_of(rkey);
+            let node = self.node_of(rkey, |peer| filter.is_there(peer));
             candidates.retain(|&(place, peer)| self.receiver_at(place, rkey, node) == Some(peer));
             let mut selected = Vec::with_capacity(candidates.len());
             filter.select_into(&mut selected, candidates.into_iter().map(|(_, peer)| peer));
@@ -142,7 +142,8 @@ impl Subscribers {
         if let Some(shards) = &self.shards {
             match rkey {
                 Some(_) => {
-                    let members = self.node_of(rkey).into_iter().flat_map(|node| node.members.values());
+                    let node = self.node_of(rkey, |peer| filter.is_there(peer));
+                    let members = node.into_iter().flat_map(|node| node.members.values());
                     filter.select_into(&mut selected, members.copied());
                 }
                 None => {
@@ -154,14 +155,14 @@ impl Subscribers {
         selected
     }
 
-    /// Whether the subscriber at a place would receive an event with this resource key.
-    pub(crate) fn reaches(&self, place: u64, rkey: Option<&str>) -> bool {
-        self.receiver_at(place, rkey, self.node_of(rkey)).is_some()
+    /// Whether the subscriber at a place would receive an event with this resource key, among those that are there.
+    pub(crate) fn reaches(&self, place: u64, rkey: Option<&str>, is_there: impl Fn(PeerKey) -> bool) -> bool {
+        self.receiver_at(place, rkey, self.node_of(rkey, is_there)).is_some()
     }
 
-    /// The node that an event with this resource key is for.
-    fn node_of(&self, rkey: Option<&str>) -> Option<&Node> {
-        self.shards.as_ref()?.node_of(rkey?)
+    /// The node that an event with this resource key is for: one with subscribers that are there.
+    fn node_of(&self, rkey: Option<&str>, is_there: impl Fn(PeerKey) -> bool) -> Option<&Node> {
+        self.shards.as_ref()?.node_of(rkey?, is_there)
     }
 
     /// The subscriber at a place, if it would receive an event with this resource key, which is for this node.
@@ -197,10 +198,11 @@ impl Subscribers {
 
 impl Shards {
     /// The node with the highest score for a resource key; of equals, the one whose key comes first.
-    fn node_of(&self, rkey: &str) -> Option<&Node> {
+    fn node_of(&self, rkey: &str, is_there: impl Fn(PeerKey) -> bool) -> Option<&Node> {
         let rkey = hash(rkey);
         let score = |node: &Node| score(rkey, node.hash);
-        self.nodes.values().reduce(|best, node| if score(node) > score(best) { node } else { best })
+        let present = self.nodes.values().filter(|node| node.members.values().any(|peer| is_there(*peer)));
+        present.reduce(|best, node| if score(node) > score(best) { node } else { best })
     }
 }
 
@@ -222,7 +224,7 @@ mod tests {
     }
 
     fn node_of(subscribers: &Subscribers, rkey: &str) -> u64 {
-        let found = (0..100).filter(|place| subscribers.reaches(*place, Some(rkey)));
+        let found = (0..100).filter(|place| subscribers.reaches(*place, Some(rkey), |_| true));
         let [place] = found.collect::<Vec<_>>()[..] else { panic!("one node") };
         place
     }
@@ -258,7 +260,7 @@ mod tests {
         subscribers.insert(2, peer(2), Some("a"));
         subscribers.insert(3, peer(3), Some("a"));
         subscribers.check_invariants();
-        assert!((1..=3).all(|place| subscribers.reaches(place, Some("any"))));
+        assert!((1..=3).all(|place| subscribers.reaches(place, Some("any"), |_| true)));
         assert_eq!(subscribers.iter().collect::<Vec<_>>(), [peer(1), peer(2), peer(3)]);
         assert!(subscribers.has_room("a", 1) && !subscribers.has_room("b", 1));
         for place in 1..=3 {

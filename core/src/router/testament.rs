@@ -123,6 +123,11 @@ impl Router {
         }
     }
 
+    /// Forgets what an ended session has left: it is not published.
+    pub(crate) fn drop_testaments(&mut self, session: &mut Session) {
+        self.stats.testaments -= session.testaments.take().map_or(0, |testaments| testaments.len());
+    }
+
     /// Takes what an ended session has left: it is due.
     pub(crate) fn take_testaments(&mut self, now: Instant, session: &mut Session) {
         let Some(testaments) = session.testaments.take() else { return };

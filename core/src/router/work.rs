@@ -5,8 +5,10 @@
 //! [`Router::handle_timeout`]. The peer that asked for it is not read from meanwhile, so that it has one at a time.
 
 use super::authorize::Held;
+use super::leaving::Leaving;
 use super::meta::{Ending, Listing};
 use super::output::Output;
+use super::revocation::Revoking;
 use super::{PeerKey, Router};
 use crate::time::Instant;
 use core::cell::Cell;
@@ -75,14 +77,21 @@ pub(crate) enum Job {
     List(Box<Listing>),
     /// Ends sessions.
     End(Box<Ending>),
+    /// Takes back what a session owned that has ended.
+    Leave(Box<Leaving>),
+    /// Takes back what sessions may no longer hold.
+    Revoke(Box<Revoking>),
+    /// Ends everything, from this slot of the peers on.
+    ShutDown(usize),
 }
 
 impl Job {
-    /// Who is not read from until it is done.
-    fn owner(&self) -> PeerKey {
+    /// Who asked for it, and is not read from until it is done.
+    fn owner(&self) -> Option<PeerKey> {
         match self {
-            Self::List(listing) => listing.caller(),
-            Self::End(ending) => ending.caller(),
+            Self::List(listing) => Some(listing.caller()),
+            Self::End(ending) => Some(ending.caller()),
+            Self::Leave(_) | Self::Revoke(_) | Self::ShutDown(_) => None,
         }
     }
 }
@@ -108,10 +117,20 @@ impl Router {
     pub(crate) fn start(&mut self, now: Instant, job: Job) {
         let owner = job.owner();
         let Some(job) = self.go_on(now, job) else { return };
-        self.stats.jobs_put_off += 1;
-        if let Some(peer) = self.peers.get_mut(owner) {
+        if let Some(peer) = owner.and_then(|owner| self.peers.get_mut(owner)) {
             peer.busy.get_or_insert_default();
         }
+        if let Job::Leave(leaving) = &job
+            && let Some(peer) = self.peers.get_mut(leaving.key)
+        {
+            peer.leaving = true;
+        }
+        self.put_off(job);
+    }
+
+    /// Goes on with a job later.
+    pub(crate) fn put_off(&mut self, job: Job) {
+        self.stats.jobs_put_off += 1;
         self.jobs.push_back(job);
     }
 
@@ -126,7 +145,7 @@ impl Router {
             let owner = job.owner();
             match self.go_on(now, job) {
                 Some(job) => self.jobs.push_back(job),
-                None => self.end_busy(now, owner),
+                None => owner.into_iter().for_each(|owner| self.end_busy(now, owner)),
             }
         }
         // Some of the testaments that are due, however much there is beside them.
@@ -140,6 +159,9 @@ impl Router {
         match job {
             Job::List(listing) => self.go_on_listing(now, listing),
             Job::End(ending) => self.go_on_ending(now, ending),
+            Job::Leave(leaving) => self.go_on_leaving(now, leaving),
+            Job::Revoke(revoking) => self.go_on_revoking(revoking),
+            Job::ShutDown(slot) => self.go_on_shutting_down(now, slot),
         }
     }
 

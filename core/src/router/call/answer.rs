@@ -17,7 +17,7 @@ use crate::uri::{MatchPolicy, Uri, UriRule, error};
 
 impl Router {
     pub(crate) fn receive_yield(&mut self, now: Instant, key: PeerKey, answer: Yield) {
-        let Some(call) = self.answered_call(now, key, answer.request) else { return };
+        let Some(call) = self.answered_call(now, key, answer.request, answer.options.progress) else { return };
         let Yield { options, payload, .. } = answer;
         let Some(&Call { caller, request, progress, timeout, .. }) = self.calls.get(call) else { return };
         let needed = needed_in_call(options.pass_thru.as_deref(), &payload);
@@ -47,7 +47,7 @@ impl Router {
     }
 
     pub(crate) fn receive_invocation_error(&mut self, now: Instant, key: PeerKey, answer: Error) {
-        let Some(call) = self.answered_call(now, key, answer.request) else { return };
+        let Some(call) = self.answered_call(now, key, answer.request, false) else { return };
         let unavailable = answer.error == error::UNAVAILABLE
             && self.session(key).is_some_and(|callee| callee.callee_has(Features::CALL_REROUTE));
         if unavailable {
@@ -81,10 +81,19 @@ impl Router {
         error.check(UriRule::Loose, MatchPolicy::Exact).map_err(|why| why.to_string())
     }
 
-    /// The call that an answer is for; `None` if it is over, or if the callee made the invocation up.
-    fn answered_call(&mut self, now: Instant, key: PeerKey, invocation: RequestId) -> Option<CallKey> {
+    /// The call that an answer is for, of which more follow or not; `None` if it is over, or if the callee made the
+    /// invocation up.
+    fn answered_call(&mut self, now: Instant, key: PeerKey, invocation: RequestId, goes_on: bool) -> Option<CallKey> {
         let session = self.session(key)?;
         if let Some(&call) = session.invocations.get(&invocation) {
+            if !self.leaving.is_empty() && self.is_abandoned(call) {
+                self.stats.late_answers += 1;
+                if goes_on {
+                    self.interrupt(call, CancelMode::KillNoWait, error::CANCELED);
+                }
+                self.finish(call);
+                return None;
+            }
             return Some(call);
         }
         if invocation >= session.next_invocation {

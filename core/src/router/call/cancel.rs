@@ -1,7 +1,6 @@
 //! Calls that end before they are answered (spec: "Call Canceling", "Call Timeouts", and "Caller Leaving" and "Callee
 //! Leaving" in the Basic Profile).
 
-use super::super::session::{Session, sorted_keys};
 use super::super::timers::TimerKey;
 use super::super::{PeerKey, Router};
 use super::{Call, CallKey, Invoked, Stage};
@@ -74,7 +73,8 @@ impl Router {
 
     /// Ends a call with an ERROR of the router's own.
     pub(crate) fn fail_call(&mut self, call: CallKey, error: Uri, text: &str) {
-        if let Some(call) = self.finish(call) {
+        let abandoned = self.is_abandoned(call);
+        if let Some(call) = self.finish(call).filter(|_| !abandoned) {
             self.fail(call.caller, RequestType::Call, call.request, error, text.to_owned());
         }
     }
@@ -100,33 +100,14 @@ impl Router {
         Some(call)
     }
 
-    /// The caller is gone: its calls that wait in line need not.
-    pub(crate) fn abandon_waiting(&mut self, caller: &Session) {
-        for request in sorted_keys(&caller.calls) {
-            if let Some(&call) = caller.calls.get(&request)
-                && self.calls.get(call).is_some_and(|call| matches!(call.stage, Stage::Waiting { .. }))
-            {
-                self.finish(call);
-            }
-        }
+    /// Whether the caller is gone, so that an answer has nowhere to go.
+    pub(super) fn is_abandoned(&self, key: CallKey) -> bool {
+        self.calls.get(key).is_some_and(|call| self.session(call.caller).is_none())
     }
 
-    /// The caller is gone: its callees need not go on, and their answers have nowhere to go.
-    pub(crate) fn abandon_calls(&mut self, caller: &Session) {
-        for request in sorted_keys(&caller.calls) {
-            if let Some(&call) = caller.calls.get(&request) {
-                self.interrupt(call, CancelMode::KillNoWait, error::CANCELED);
-                self.finish(call);
-            }
-        }
-    }
-
-    /// The callee is gone: its callers get their answer from the router.
-    pub(crate) fn fail_invocations(&mut self, callee: &Session) {
-        for invocation in sorted_keys(&callee.invocations) {
-            if let Some(&call) = callee.invocations.get(&invocation) {
-                self.fail_call(call, error::CANCELED, "callee disconnected from in-flight request");
-            }
-        }
+    /// The caller is gone: its callee need not go on, and its answer has nowhere to go.
+    pub(crate) fn abandon(&mut self, call: CallKey) {
+        self.interrupt(call, CancelMode::KillNoWait, error::CANCELED);
+        self.finish(call);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct DueLine {
 enum Served {
     /// It has a callee.
     Given,
-    /// It is in another line.
+    /// It is in another line, or its caller is gone.
     Moved,
     /// It stays where it is, and so do those behind it.
     Stays,
@@ -204,6 +204,10 @@ impl Router {
         let Some(&Call { realm, registration, stage: Stage::Waiting { shard, .. }, .. }) = self.calls.get(key) else {
             return Served::Stays;
         };
+        if self.is_abandoned(key) {
+            self.finish(key);
+            return Served::Moved;
+        }
         match self.choose_for(key) {
             Choice::Callee(chosen) => {
                 self.leave_line(key);
@@ -242,32 +246,55 @@ impl Router {
     }
 
     /// A callee is no longer one: those who waited for it wait for another, or for nobody.
-    pub(crate) fn move_line(&mut self, realm: RealmKey, id: RegistrationId, gone: Option<Callee>) {
-        for (ticket, key) in gone.map_or_else(Default::default, |callee| callee.queue) {
-            self.release_held_back(key);
-            let Some(call) = self.calls.get_mut(key) else { continue };
-            call.stage = Stage::Unplaced;
-            let bytes = call.kept_bytes();
-            if let Some(registration) = self.registration_mut(realm, id) {
-                registration.waiting -= 1;
-                registration.waiting_bytes -= bytes;
-                self.stats.calls_waiting -= 1;
-            }
-            match self.choose_for(key) {
-                Choice::Callee(chosen) => {
-                    if let Some(kept) = self.take_kept(key) {
-                        self.invoke(key, chosen, kept.asked, Vec::new());
-                    }
-                }
-                Choice::Line(line) => {
-                    self.enter_line(key, (ticket, line));
-                    if self.await_callees(realm, id) {
-                        self.hold_back(key);
-                    }
-                }
-                Choice::Nowhere | Choice::Incapable => self.fail_call(key, error::NO_AVAILABLE_CALLEE, NOBODY),
-            }
+    pub(crate) fn move_line(&mut self, realm: RealmKey, id: RegistrationId, gone: Callee) {
+        for (ticket, key) in gone.queue {
+            self.place_anew(realm, id, ticket, key);
         }
         self.serve_line(realm, id, None);
+    }
+
+    /// Moves the first of those on who wait for a callee that is leaving and for no other. False if nobody does.
+    pub(crate) fn move_first(&mut self, realm: RealmKey, id: RegistrationId, place: u64) -> bool {
+        let Some(registration) = self.registration_mut(realm, id) else { return false };
+        let Some(callee) = registration.callee_at_mut(place) else { return false };
+        if let Some((ticket, key)) = callee.queue.pop_first() {
+            self.place_anew(realm, id, ticket, key);
+            return true;
+        }
+        let alone = registration.callees.len() == 1;
+        let Some(&key) = registration.queue.values().next().filter(|_| alone) else { return false };
+        self.fail_call(key, error::NO_AVAILABLE_CALLEE, NOBODY);
+        true
+    }
+
+    /// A call that has been taken out of the line for one callee goes to another, into another line, or nowhere.
+    fn place_anew(&mut self, realm: RealmKey, id: RegistrationId, ticket: u64, key: CallKey) {
+        self.release_held_back(key);
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.stage = Stage::Unplaced;
+        let bytes = call.kept_bytes();
+        if let Some(registration) = self.registration_mut(realm, id) {
+            registration.waiting -= 1;
+            registration.waiting_bytes -= bytes;
+            self.stats.calls_waiting -= 1;
+        }
+        if self.is_abandoned(key) {
+            self.finish(key);
+            return;
+        }
+        match self.choose_for(key) {
+            Choice::Callee(chosen) => {
+                if let Some(kept) = self.take_kept(key) {
+                    self.invoke(key, chosen, kept.asked, Vec::new());
+                }
+            }
+            Choice::Line(line) => {
+                self.enter_line(key, (ticket, line));
+                if self.await_callees(realm, id) {
+                    self.hold_back(key);
+                }
+            }
+            Choice::Nowhere | Choice::Incapable => self.fail_call(key, error::NO_AVAILABLE_CALLEE, NOBODY),
+        }
     }
 }

@@ -176,8 +176,9 @@ impl Router {
 
     fn try_call(&mut self, now: Instant, key: PeerKey, call: message::Call, decision: Decision) -> Result<(), Refusal> {
         let message::Call { request, options, procedure, payload } = call;
+        let Some(realm_key) = self.session(key).map(|session| session.realm) else { return Ok(()) };
+        self.clear_way_to(realm_key, &procedure);
         let Some(session) = self.session(key) else { return Ok(()) };
-        let realm_key = session.realm;
         let realm = self.realms.get(realm_key);
         if session.calls.len() >= self.config.limits.max_calls_in_flight {
             let text = format!("session has {} calls in flight, as many as it may", session.calls.len());
@@ -265,14 +266,14 @@ impl Router {
         let dealer = &mut self.realms.get_mut(realm).dealer;
         let Some(registration) = dealer.registrations.get_mut(id) else { return Choice::Nowhere };
         let (peers, limits) = (&self.peers, &self.config.limits);
-        let wanted = Wanted { rkey: asked.rkey.as_deref(), tried };
+        let wanted = Wanted { rkey: asked.rkey.as_deref(), tried, some_gone: !self.leaving.is_empty() };
         let needed = asked.needed();
         let looked = core::cell::Cell::new(0);
         let choice = registration.choose(&mut *self.rng, wanted, |peer| {
             looked.set(looked.get() + 1);
-            let Some(peer) = peers.get(peer) else { return Fitness::Full };
+            let Some(peer) = peers.get(peer) else { return Fitness::Gone };
             match peer.session() {
-                None => Fitness::Full,
+                None => Fitness::Gone,
                 Some(callee) if !callee.callee_has(needed) => Fitness::Incapable,
                 Some(callee) if callee.invocations.len() >= limits.max_invocations_in_flight => Fitness::Full,
                 Some(_) if peer.wants_input(limits) => Fitness::Fit,

@@ -1,7 +1,7 @@
 //! Meta events: what is published when sessions, registrations and subscriptions come and go.
 //!
-//! They are noted while an input is acted upon, and published at its end: after the answer to the request that caused
-//! them, and never to a session that the same input ends. Nothing is noted of what nobody is subscribed to.
+//! They are noted while an input is acted upon, and published at its end, those of the end of a session one by one: after
+//! the answer to the request that caused them, and never to a session that has ended. Nothing is noted of what nobody is subscribed to.
 
 use super::{registration, session, subscription};
 use crate::id::{RegistrationId, SessionId, SubscriptionId};

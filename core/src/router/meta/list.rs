@@ -319,17 +319,20 @@ impl Router {
 
     /// Goes on with ending sessions, whether or not who called for it is still there; what is left.
     pub(crate) fn go_on_ending(&mut self, now: Instant, mut ending: Box<Ending>) -> Option<Job> {
-        while let Some((key, id)) = ending.targets.next() {
+        // First they end, so that none of them is told what becomes of the others.
+        let mut ended = Vec::new();
+        for (key, id) in ending.targets.by_ref() {
             if self.session(key).is_some_and(|session| session.id == id) {
                 let Farewell { reason, message } = &ending.farewell;
-                let (reason, message) = (reason.clone(), message.clone());
-                self.dismiss(now, key, reason, message.as_deref(), ending.silently);
+                let (reason, message, silently) = (reason.clone(), message.as_deref(), ending.silently);
+                ended.extend(self.begin_dismissing(now, key, reason, message, silently));
             }
             self.work.add(1);
-            if self.work.is_spent() && ending.targets.len() > 0 {
-                return Some(Job::End(ending));
+            if self.work.is_spent() {
+                break;
             }
         }
-        None
+        ended.into_iter().for_each(|leaving| self.take_back(now, leaving));
+        (ending.targets.len() > 0).then_some(Job::End(ending))
     }
 }

@@ -253,7 +253,7 @@ impl Router {
         match effect {
             Effect::Nothing | Effect::List(_) => {}
             Effect::End { session, farewell: Farewell { reason, message } } => {
-                self.dismiss(now, session, reason, message.as_deref(), false);
+                self.dismiss(now, session, reason, message.as_deref());
             }
             Effect::RemoveCallee { session, registration, reason } => {
                 self.revoke(session, registration, reason);

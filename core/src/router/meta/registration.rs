@@ -77,8 +77,11 @@ impl Router {
     }
 
     pub(super) fn registration_count_callees(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
-        let (_, registration) = self.registration_of(caller, args)?;
-        Ok(Answer::value(registration.callees.len() as u64))
+        let (id, registration) = self.registration_of(caller, args)?;
+        if self.leaving.is_empty() {
+            return Ok(Answer::value(registration.callees.len() as u64));
+        }
+        Ok(Answer::listing(caller, Source::Callees { registration: id, after: None }, Kind::Count))
     }
 
     pub(super) fn registration_remove_callee(&self, caller: Caller, mut args: Arguments) -> Result<Answer, Refusal> {

@@ -73,8 +73,11 @@ impl Router {
     }
 
     pub(super) fn subscription_count_subscribers(&self, caller: Caller, args: Arguments) -> Result<Answer, Refusal> {
-        let (_, subscription) = self.subscription_of(caller, args)?;
-        Ok(Answer::value(subscription.subscribers.len() as u64))
+        let (id, subscription) = self.subscription_of(caller, args)?;
+        if self.leaving.is_empty() {
+            return Ok(Answer::value(subscription.subscribers.len() as u64));
+        }
+        Ok(Answer::listing(caller, Source::Subscribers { subscription: id, after: None }, Kind::Count))
     }
 
     pub(super) fn subscription_remove_subscriber(
