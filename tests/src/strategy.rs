@@ -6,6 +6,7 @@ use bytes::Bytes;
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
+use proptest::sample::select;
 use std::sync::Arc;
 use wampd_core::codec::Format;
 use wampd_core::id::{MAX_ID, PublicationId, RegistrationId, RequestId, SessionId, SubscriptionId};
@@ -165,7 +166,10 @@ fn welcome_details() -> BoxedStrategy<WelcomeDetails> {
 /// Payload passthru attributes and a payload that fits them: opaque if and only if `enc_algo` is there.
 fn passed_thru() -> BoxedStrategy<(Option<Box<PassThru>>, Payload)> {
     let ppt = (name(), name(), name(), name());
-    let enc = (any::<String>(), name(), name(), vec(any::<u8>(), 0..40));
+    let named =
+        |known: &'static [&'static str]| prop_oneof![select(known).prop_map(str::to_owned), "x_|x_[a-z][a-z0-9_]{1,9}"];
+    let (algorithms, serializers) = (named(&["cryptobox", "mqtt", "xbr"]), named(&["json", "cbor", "ubjson"]));
+    let enc = (algorithms, name(), of(serializers), vec(any::<u8>(), 0..40));
     (prop_oneof![4 => Just(None), 1 => of(ppt)], prop_oneof![4 => Just(None), 1 => of(enc)], payload())
         .prop_map(|(ppt, enc, mut payload)| {
             let mut pass_thru = PassThru::default();

@@ -310,7 +310,7 @@ fn wrong_arguments_are_refused() {
         (vec![topic()], scope("both")),
         (vec![topic()], keywords([("publish_options", 1.into())])),
         (vec![topic()], options([("exclude", "x".into())])),
-        (vec![topic()], options([("enc_algo", "x".into())])),
+        (vec![topic()], options([("enc_algo", "xbr".into())])),
         (vec![topic()], keywords([("options", Dict::new().into())])),
     ] {
         assert_eq!(call(&mut sim, id, ADD, args.clone(), kwargs), Err(error::INVALID_ARGUMENT), "{args:?}");

@@ -641,12 +641,12 @@ impl<'a, R: Reader<'a>> Head<R> {
         };
         match all.iter().find(|&&item| name(item) == text) {
             Some(item) => Ok(Some(*item)),
-            None => Err(DecodeError::UnknownName {
-                message: self.message,
-                key: key.to_owned(),
-                name: text.chars().take(32).collect(),
-            }),
+            None => Err(self.unknown_name(key, &text)),
         }
+    }
+
+    pub(super) fn unknown_name(&self, key: &str, name: &str) -> DecodeError {
+        DecodeError::unknown_name(self.message, key, name)
     }
 
     /// A list, each item of which `item` makes of its beginning.

@@ -53,7 +53,7 @@ pub enum DecodeError {
         /// What it must be.
         expected: &'static str,
     },
-    /// An option names a policy or mode that does not exist.
+    /// An option names a policy, mode, algorithm or serializer that does not exist.
     UnknownName {
         /// The message's name.
         message: &'static str,
@@ -140,6 +140,13 @@ impl From<Fault> for DecodeError {
 impl From<TranscodeError> for DecodeError {
     fn from(error: TranscodeError) -> Self {
         Self::Unrepresentable(error)
+    }
+}
+
+impl DecodeError {
+    /// An option of a message that names what does not exist.
+    pub(crate) fn unknown_name(message: &'static str, key: &str, name: &str) -> Self {
+        Self::UnknownName { message, key: key.to_owned(), name: name.chars().take(32).collect() }
     }
 }
 

@@ -344,6 +344,9 @@ fn other<'a, R: Reader<'a>>(
 ) -> Result<(), DecodeError> {
     let Some(field) = pass_thru_field(key) else { return head.ignored() };
     let text = head.string(key)?;
+    if let Some(name) = text.as_deref().filter(|name| !PassThru::takes(key, name)) {
+        return Err(head.unknown_name(key, name));
+    }
     let mut read = pass_thru.take().unwrap_or_default();
     *field(&mut read) = text;
     *pass_thru = Some(read).filter(|read| **read != PassThru::default());

@@ -44,6 +44,19 @@ impl PassThru {
         self.enc_algo.is_some() || self.enc_key.is_some() || self.enc_serializer.is_some()
     }
 
+    /// Whether an attribute can have this value: the names of payload transparency are known ones or begin with `x_`,
+    /// which is what Autobahn takes. All else is the receiver's matter.
+    pub(crate) fn takes(key: &str, name: &str) -> bool {
+        const ALGORITHMS: [&str; 3] = ["cryptobox", "mqtt", "xbr"];
+        const SERIALIZERS: [&str; 5] = ["json", "msgpack", "cbor", "ubjson", "flatbuffers"];
+        let known: &[&str] = match key {
+            "enc_algo" => &ALGORITHMS,
+            "enc_serializer" => &SERIALIZERS,
+            _ => return true,
+        };
+        known.contains(&name) || is_custom(name)
+    }
+
     /// Its attributes with their names on the wire.
     pub(crate) fn entries(&self) -> [(&'static str, Option<&str>); 7] {
         let Self { ppt_scheme, ppt_serializer, ppt_cipher, ppt_keyid, enc_algo, enc_key, enc_serializer } = self;
@@ -61,6 +74,16 @@ impl PassThru {
     /// How many bytes it takes in memory, roughly.
     pub(crate) fn weight(&self) -> usize {
         size_of::<Self>() + self.entries().iter().filter_map(|(_, text)| *text).map(str::len).sum::<usize>()
+    }
+}
+
+/// Whether a name is one that no specification gives: `x_` alone, or followed by `[a-z][0-9a-z_]+`.
+fn is_custom(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("x_") else { return false };
+    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+    match rest.as_bytes() {
+        [] => true,
+        [first, rest @ ..] => first.is_ascii_lowercase() && !rest.is_empty() && rest.iter().all(|&c| inner(c)),
     }
 }
 
@@ -311,4 +334,19 @@ pub struct Revocation<Id = RegistrationId> {
     pub id: Id,
     /// Why.
     pub reason: Option<Uri>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn custom_names_are_those_that_autobahn_takes() {
+        for name in ["x_", "x_ab", "x_a1_"] {
+            assert!(is_custom(name), "{name}");
+        }
+        for name in ["", "x", "x_a", "x_1a", "x_aB", "y_ab", "x_a-b", "X_ab"] {
+            assert!(!is_custom(name), "{name}");
+        }
+    }
 }

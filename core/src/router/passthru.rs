@@ -50,24 +50,16 @@ pub(crate) fn violation(
 }
 
 /// Checks that receivers can take the attributes of a payload. Those of payload passthru mode are nobody's but the
-/// receiver's, as long as they are text in every serializer; the names of payload transparency are known ones or begin
-/// with `x_`, which is what Autobahn takes.
+/// receiver's, as long as they are text in every serializer. The names of payload transparency were checked when they were
+/// read, but for messages of peers inside the process.
 pub(crate) fn check(message: &'static str, pass_thru: &PassThru) -> Result<(), DecodeError> {
-    const ALGORITHMS: [&str; 3] = ["cryptobox", "mqtt", "xbr"];
-    const SERIALIZERS: [&str; 5] = ["json", "msgpack", "cbor", "ubjson", "flatbuffers"];
     for (key, text) in pass_thru.entries() {
         let Some(text) = text else { continue };
         if text.starts_with('\0') {
             return Err(wrong(message, key, "text that does not begin with U+0000"));
         }
-        let known: &[&str] = match key {
-            "enc_algo" => &ALGORITHMS,
-            "enc_serializer" => &SERIALIZERS,
-            _ => continue,
-        };
-        if !known.contains(&text) && !is_custom(text) {
-            let name = text.chars().take(32).collect();
-            return Err(DecodeError::UnknownName { message, key: key.to_owned(), name });
+        if !PassThru::takes(key, text) {
+            return Err(DecodeError::unknown_name(message, key, text));
         }
     }
     match pass_thru {
@@ -83,29 +75,4 @@ const WITHOUT_ALGORITHM: &str = "left out where there is no enc_algo";
 
 fn wrong(message: &'static str, key: &str, expected: &'static str) -> DecodeError {
     DecodeError::Option { message, key: key.to_owned(), expected }
-}
-
-/// Whether a name is one that no specification gives: `x_` alone, or followed by `[a-z][0-9a-z_]+`.
-fn is_custom(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("x_") else { return false };
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
-    match rest.as_bytes() {
-        [] => true,
-        [first, rest @ ..] => first.is_ascii_lowercase() && !rest.is_empty() && rest.iter().all(|&c| inner(c)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn custom_names_are_those_that_autobahn_takes() {
-        for name in ["x_", "x_ab", "x_a1_"] {
-            assert!(is_custom(name), "{name}");
-        }
-        for name in ["", "x", "x_a", "x_1a", "x_aB", "y_ab", "x_a-b", "X_ab"] {
-            assert!(!is_custom(name), "{name}");
-        }
-    }
 }

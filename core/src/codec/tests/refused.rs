@@ -171,9 +171,9 @@ fn wrong_elements() {
         (r#"[48,1,{},"p",{}]"#, element("CALL", "Arguments", "a list")),
         (r#"[48,1,{},"p",[],[]]"#, element("CALL", "ArgumentsKw", "a dictionary")),
         (r#"[48,1,{},"p",[],{},[]]"#, DecodeError::Surplus { message: "CALL" }),
-        (r#"[48,1,{"enc_algo":"x"},"p",[]]"#, element("CALL", "Arguments", "binary, because of enc_algo")),
-        (r#"[48,1,{"enc_algo":"x"},"p","AQID"]"#, element("CALL", "Arguments", "binary, because of enc_algo")),
-        (r#"[48,1,{"enc_algo":"x"},"p","\u0000AQID",{}]"#, DecodeError::Surplus { message: "CALL" }),
+        (r#"[48,1,{"enc_algo":"xbr"},"p",[]]"#, element("CALL", "Arguments", "binary, because of enc_algo")),
+        (r#"[48,1,{"enc_algo":"xbr"},"p","AQID"]"#, element("CALL", "Arguments", "binary, because of enc_algo")),
+        (r#"[48,1,{"enc_algo":"xbr"},"p","\u0000AQID",{}]"#, DecodeError::Surplus { message: "CALL" }),
         (r#"[48,1,{},"p","\u0000AQID"]"#, element("CALL", "Arguments", "a list")),
         (r#"[337,1,{}]"#, DecodeError::Surplus { message: "EVENT_RECEIVED" }),
     ] {
@@ -213,6 +213,8 @@ fn wrong_options() {
     assert_eq!(decode_text(r#"[32,1,{"match":"regex"},"t"]"#), unknown("SUBSCRIBE", "match", "regex"));
     assert_eq!(decode_text(r#"[64,1,{"invoke":"Random"},"p"]"#), unknown("REGISTER", "invoke", "Random"));
     assert_eq!(decode_text(r#"[49,1,{"mode":""}]"#), unknown("CANCEL", "mode", ""));
+    assert_eq!(decode_text(r#"[16,1,{"enc_algo":"bogus"},"t"]"#), unknown("PUBLISH", "enc_algo", "bogus"));
+    assert_eq!(decode_text(r#"[70,1,{"enc_serializer":"x_A"}]"#), unknown("YIELD", "enc_serializer", "x_A"));
     let long = format!(r#"[49,1,{{"mode":"{}"}}]"#, "ü".repeat(1000));
     assert_eq!(decode_text(&long), unknown("CANCEL", "mode", &"ü".repeat(32)));
 }

@@ -285,28 +285,28 @@ fn table() -> Vec<(Message, &'static str, &'static str, &'static str)> {
                         ppt_serializer: Some("2".into()),
                         ppt_cipher: Some("3".into()),
                         ppt_keyid: Some("4".into()),
-                        enc_algo: Some("5".into()),
+                        enc_algo: Some("mqtt".into()),
                         enc_key: Some("6".into()),
-                        enc_serializer: Some("7".into()),
+                        enc_serializer: Some("cbor".into()),
                     })),
                 },
                 topic: uri("com.t"),
                 payload: Payload::opaque(Bytes::from_static(b"\x01\x02\xff")),
             }
             .into(),
-            r#"[16,300,{"acknowledge":true,"exclude_me":false,"disclose_me":true,"retain":true,"exclude":[5],"exclude_authid":["joe"],"exclude_authrole":["r"],"eligible":[],"eligible_authid":["a","b"],"eligible_authrole":["c"],"rkey":"k","ppt_scheme":"1","ppt_serializer":"2","ppt_cipher":"3","ppt_keyid":"4","enc_algo":"5","enc_key":"6","enc_serializer":"7"},"com.t","\u0000AQL/"]"#,
+            r#"[16,300,{"acknowledge":true,"exclude_me":false,"disclose_me":true,"retain":true,"exclude":[5],"exclude_authid":["joe"],"exclude_authrole":["r"],"eligible":[],"eligible_authid":["a","b"],"eligible_authrole":["c"],"rkey":"k","ppt_scheme":"1","ppt_serializer":"2","ppt_cipher":"3","ppt_keyid":"4","enc_algo":"mqtt","enc_key":"6","enc_serializer":"cbor"},"com.t","\u0000AQL/"]"#,
             "851019012cb26b61636b6e6f776c65646765f56a6578636c7564655f6d65f46b646973636c6f73655f6d65f5667265746169\
              6ef5676578636c75646581056e6578636c7564655f61757468696481636a6f65706578636c7564655f61757468726f6c6581\
              617268656c696769626c65806f656c696769626c655f617574686964826161616271656c696769626c655f61757468726f6c\
              6581616364726b6579616b6a7070745f736368656d6561316e7070745f73657269616c697a657261326a7070745f63697068\
-             65726133697070745f6b65796964613468656e635f616c676f613567656e635f6b657961366e656e635f73657269616c697a\
-             6572613765636f6d2e74430102ff",
+             65726133697070745f6b65796964613468656e635f616c676f646d71747467656e635f6b657961366e656e635f73657269616c697a\
+             65726463626f7265636f6d2e74430102ff",
             "9510cd012cde0012ab61636b6e6f776c65646765c3aa6578636c7564655f6d65c2ab646973636c6f73655f6d65c3a6726574\
              61696ec3a76578636c7564659105ae6578636c7564655f61757468696491a36a6f65b06578636c7564655f61757468726f6c\
              6591a172a8656c696769626c6590af656c696769626c655f61757468696492a161a162b1656c696769626c655f6175746872\
              6f6c6591a163a4726b6579a16baa7070745f736368656d65a131ae7070745f73657269616c697a6572a132aa7070745f6369\
-             70686572a133a97070745f6b65796964a134a8656e635f616c676fa135a7656e635f6b6579a136ae656e635f73657269616c\
-             697a6572a137a5636f6d2e74c4030102ff",
+             70686572a133a97070745f6b65796964a134a8656e635f616c676fa46d717474a7656e635f6b6579a136ae656e635f73657269616c\
+             697a6572a463626f72a5636f6d2e74c4030102ff",
         ),
         (
             Published { request: id(3), publication: id(6131699326867202) }.into(),
