@@ -10,10 +10,17 @@ restarted under clients with the reconnection of their libraries (restarts.py), 
 clients wait for it (late.py). labgrid, an application for Crossbar.io, runs with its own node folder (labgrid_cases.py).
 With names after the binary it runs only the cases whose names contain one of them.
 
+With --validate CHECKER before the binary, a debug build, it records everything that it sends to any client, and CHECKER
+(target/debug/check-recording) validates it at the end: a message that a strict client would refuse fails the suite, whether
+the clients here are strict or not.
+
+    cargo build -p wampd && cargo build -p wampd-tests --bin check-recording
+    tests/interop/run.py --validate target/debug/check-recording target/debug/wampd
+
 The clients are installed at the versions of requirements.txt and package-lock.json into target/interop. Where python3's
-venv, node, npm or Chromium (in the path, or $CHROMIUM) are missing their cases are skipped and reported so; with CI=true or WAMPD_INTEROP=required a missing
-tool is a failure. The last line is "N passed, N failed" (", N skipped" where there were any), and the exit status is 0
-only if nothing failed.
+venv, node, npm or Chromium (in the path, or $CHROMIUM) are missing their cases are skipped and reported so; with CI=true
+or WAMPD_INTEROP=required a missing tool is a failure. The last line is "N passed, N failed" (", N skipped" where there
+were any), and the exit status is 0 only if nothing failed.
 """
 
 import hashlib
@@ -63,17 +70,25 @@ class Missing(Exception):
 
 
 def main():
-    if len(sys.argv) < 2:
+    arguments = sys.argv[1:]
+    checker = None
+    if arguments[:1] == ["--validate"]:
+        checker = Path(arguments[1]).resolve() if len(arguments) > 1 else sys.exit(__doc__)
+        arguments = arguments[2:]
+    if not arguments:
         sys.exit(__doc__)
-    wampd = Path(sys.argv[1]).resolve()
-    wanted = sys.argv[2:]
-    report = Report(wanted)
+    wampd = Path(arguments[0]).resolve()
+    report = Report(arguments[1:])
     python = report.tool("Autobahn|Python", prepare_python)
     js = report.tool("Autobahn|JS and wampy", prepare_js)
     chromium = report.tool("Chromium", find_chromium)
     labgrid = report.tool("labgrid", prepare_labgrid)
     with tempfile.TemporaryDirectory(prefix="wampd-interop-") as folder:
         folder = Path(folder)
+        if checker:
+            recordings = folder / "recordings"
+            recordings.mkdir()
+            os.environ["WAMPD_RECORD"] = str(recordings)
         with Node.scenario(wampd, folder / "scenario") as scenario, Node.interop(wampd, folder / "interop") as interop:
             environment = {
                 "WAMP_SCENARIO": scenario.url("ws"),
@@ -105,6 +120,8 @@ def main():
             if report.failed:
                 for node in (scenario, interop):
                     print("---- log of {}\n{}".format(node.name, tail(node.log())))
+        if checker:
+            report.run("every message sent is valid", lambda: validate(checker, recordings, whole=not report.wanted))
     report.close()
 
 
@@ -266,6 +283,15 @@ def secrets(*nodes):
         check(log.strip(), "{} logged nothing".format(node.name))
         for secret in SECRETS:
             check(secret not in log, "{} logged a secret: {}".format(node.name, secret))
+
+
+def validate(checker, recordings, whole):
+    """What the nodes have sent is valid; of the whole suite, in each serializer over each transport."""
+    result = execute([str(checker), str(recordings)])
+    print(result.stdout, end="")
+    check(result.returncode == 0, "exit status {}: {}".format(result.returncode, result.stderr))
+    encodings = result.stdout.count(" messages in ")
+    check(not whole or encodings >= 9, "only {} pairs of serializer and transport were played".format(encodings))
 
 
 # ---- the transcript ------------------------------------------------------------------------------
@@ -606,8 +632,10 @@ class Report:
         self.passed = self.failed = self.skipped = 0
 
     def case(self, name, run):
-        if self.wanted and not any(part in name for part in self.wanted):
-            return
+        if not self.wanted or any(part in name for part in self.wanted):
+            self.run(name, run)
+
+    def run(self, name, run):
         began = time.monotonic()
         try:
             run()

@@ -15,6 +15,7 @@ pub mod model;
 pub mod neighbours;
 pub mod ops;
 pub mod pubsub;
+pub mod recording;
 pub mod rng;
 pub mod script;
 pub mod sim;

@@ -191,6 +191,8 @@ impl Server {
         let frame = self.frames.make(message, encoding, audience)?;
         let too_large = |error: MessageTooLong| Undeliverable::TooLarge { size: error.len, limit: error.limit };
         conn.wire.admits(frame.len()).map_err(too_large)?;
+        #[cfg(debug_assertions)]
+        self.recording.iter_mut().for_each(|recording| recording.sent(conn.id, encoding, &frame));
         frame.push(&mut conn.out, &mut self.pool);
         self.stats.frames_queued += 1;
         self.stats.peak_pending = self.stats.peak_pending.max(conn.out.len());

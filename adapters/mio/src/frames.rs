@@ -75,6 +75,18 @@ impl Frame<'_> {
         }
     }
 
+    #[cfg(debug_assertions)]
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        match self {
+            Self::Parts { head, rest } => {
+                let mut bytes = head.to_vec();
+                rest.append(&mut bytes);
+                bytes
+            }
+            Self::Shared(bytes) => bytes.to_vec(),
+        }
+    }
+
     pub(crate) fn push(self, out: &mut OutQueue, pool: &mut ChunkPool) {
         match self {
             Self::Parts { head, rest } => {

@@ -28,6 +28,8 @@ mod memory;
 mod out_queue;
 mod reactor;
 mod read;
+#[cfg(debug_assertions)]
+mod recording;
 mod stats;
 mod stream;
 mod timers;

@@ -125,6 +125,8 @@ pub struct Server {
     pub(crate) addresses: Addresses,
     pub(crate) handshakes: Handshakes,
     pub(crate) stats: ServerStats,
+    #[cfg(debug_assertions)]
+    pub(crate) recording: Option<crate::recording::Recording>,
     /// When a shutdown must be over.
     ending: Option<Instant>,
     stopped: bool,
@@ -221,9 +223,21 @@ impl Server {
             addresses: Addresses::default(),
             handshakes: Handshakes::default(),
             stats: ServerStats::default(),
+            #[cfg(debug_assertions)]
+            recording: None,
             ending: None,
             stopped: false,
         })
+    }
+
+    /// Records what each connection is sent, and the HELLO before it, for a program that validates it
+    /// (`check-recording` of the package `wampd-tests`). Debug builds only.
+    ///
+    /// # Panics
+    /// The server does, later, if the file cannot be written.
+    #[cfg(debug_assertions)]
+    pub fn record_to(&mut self, file: std::fs::File) {
+        self.recording = Some(crate::recording::Recording::new(file));
     }
 
     /// Where each listener listens, with the ports that the system chose.

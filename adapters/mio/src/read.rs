@@ -134,6 +134,8 @@ impl Server {
         let message = Message::Abort(Abort { details: details.into(), reason, payload: Payload::default() });
         self.frames.begin();
         if let Ok(frame) = self.frames.make(&message, encoding, Audience::One) {
+            #[cfg(debug_assertions)]
+            self.recording.iter_mut().for_each(|recording| recording.sent(conn.id, encoding, &frame));
             frame.push(&mut conn.out, &mut self.pool);
         }
     }
@@ -236,6 +238,8 @@ impl Server {
         let (Some(peer), Some(encoding)) = (conn.peer, conn.wire.encoding()) else { return };
         self.stats.messages_received += 1;
         conn.last_message = self.now;
+        #[cfg(debug_assertions)]
+        let connection = conn.id;
         let frame = if conn.joined {
             frame
         } else {
@@ -246,7 +250,11 @@ impl Server {
         };
         let mut mended = false;
         match decode_mending(encoding.format, frame, &self.limits.decode, &mut mended) {
-            Ok(message) => self.router.receive(self.now, peer, message),
+            Ok(message) => {
+                #[cfg(debug_assertions)]
+                self.recording.iter_mut().for_each(|recording| recording.received(connection, &message));
+                self.router.receive(self.now, peer, message);
+            }
             Err(error) => self.router.receive_invalid(self.now, peer, error),
         }
         self.stats.surrogates_replaced += u64::from(mended);

@@ -127,6 +127,8 @@ impl Node {
                 None => StartError::System(error),
             }
         })?;
+        #[cfg(debug_assertions)]
+        let server = recorded(server).map_err(StartError::System)?;
         let any = !(config.functions.is_empty() && config.components.is_empty() && config.guests.is_empty());
         let guard = config.guard.filter(|_| any);
         let keeper = Keeper::new(guard, sockets.folder(), config.secret_variables, &log);
@@ -190,4 +192,14 @@ impl Node {
         drop((server, reloader));
         ran
     }
+}
+
+/// In debug builds, has what is sent recorded, into a file of the folder that `WAMPD_RECORD` names.
+#[cfg(debug_assertions)]
+fn recorded(mut server: Server) -> io::Result<Server> {
+    if let Some(folder) = std::env::var_os("WAMPD_RECORD") {
+        let file = PathBuf::from(folder).join(format!("{}.frames", std::process::id()));
+        server.record_to(std::fs::File::create_new(file)?);
+    }
+    Ok(server)
 }
