@@ -212,11 +212,23 @@ pub(crate) fn transport_details(
     if let Some(request) = request {
         let batched = if encoding.framing == Framing::WebSocket { "" } else { ".batched" };
         let protocol = format!("wamp.2.{}{batched}", serializer(encoding.format));
-        let headers: Dict = request.headers().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+        let headers = headers_received(request);
         details.insert("websocket_protocol".to_owned(), Value::from(protocol));
         details.insert("http_headers_received".to_owned(), Value::from(headers));
     }
     details
+}
+
+/// The headers of a request. Those of one name are one, with commas between (RFC 9110 section 5.3).
+fn headers_received(request: &HttpRequest) -> Dict {
+    let mut headers = Dict::new();
+    for (name, value) in request.headers() {
+        match headers.get_mut(name) {
+            Some(Value::Text(values)) => values.extend([", ", &*value]),
+            _ => drop(headers.insert(name.to_owned(), Value::from(value.into_owned()))),
+        }
+    }
+    headers
 }
 
 fn serializer(format: Format) -> &'static str {

@@ -1,6 +1,6 @@
 //! HTTP/1.1 as far as a WebSocket server or client needs it: request and response heads, and short responses.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use tungstenite::{
     handshake::{client::Response, machine::TryParse},
@@ -64,14 +64,15 @@ impl HttpRequest {
         self.target.split_once('?').map(|(_, query)| query)
     }
 
-    /// The first header of this name (in any case), if its value is visible ASCII.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+    /// The first header of this name (in any case), as text: see [`headers`](Self::headers).
+    pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.headers.get(name).map(|value| text(value.as_bytes()))
     }
 
-    /// All headers in an unspecified order, names in lower case; values that are not visible ASCII are left out.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+    /// All headers, names in lower case, in an unspecified order but for those of the same name, which stay in theirs.
+    /// Values are bytes: as text, each is the character of ISO 8859-1.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        self.headers_as_bytes().map(|(name, value)| (name, text(value)))
     }
 
     /// All headers in an unspecified order, names in lower case, whatever is in their values.
@@ -158,13 +159,21 @@ fn origin_form(target: &str) -> &str {
 
 /// Whether a header that is a list of tokens contains `token`, in any case.
 pub(crate) fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
-    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
+    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// The elements of all headers of a name that are comma-separated lists.
-pub(crate) fn tokens<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
+pub(crate) fn tokens<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let elements = headers.get_all(name).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+/// Bytes as characters of ISO 8859-1.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+        _ => bytes.iter().copied().map(char::from).collect(),
+    }
 }
 
 fn is_token(byte: u8) -> bool {

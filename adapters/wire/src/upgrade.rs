@@ -66,7 +66,7 @@ pub(crate) fn accept(
     if request.is_http_1_0() {
         return Err(HttpError::UnsupportedVersion);
     }
-    if !tokens(headers, "sec-websocket-version").eq(["13"]) {
+    if !tokens(headers, "sec-websocket-version").eq([b"13"]) {
         return Err(HttpError::UnsupportedWebSocketVersion);
     }
     let mut keys = tokens(headers, "sec-websocket-key");
@@ -84,7 +84,7 @@ pub(crate) fn accept(
     }
     let chosen = choose(headers, options)?;
     out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
-    push_header(out, "Sec-WebSocket-Accept", &derive_accept_key(key.as_bytes()));
+    push_header(out, "Sec-WebSocket-Accept", &derive_accept_key(key));
     if let Some(subprotocol) = chosen {
         push_header(out, "Sec-WebSocket-Protocol", subprotocol.token());
     }
@@ -101,7 +101,7 @@ fn choose(headers: &HeaderMap, options: &UpgradeOptions) -> Result<Option<Subpro
     let mut offered = Vec::new();
     for token in tokens(headers, "sec-websocket-protocol") {
         nothing_offered = false;
-        offered.extend(Subprotocol::from_token(token));
+        offered.extend(subprotocol(token));
     }
     if nothing_offered {
         return if options.require_subprotocol { Err(HttpError::NoSubprotocol) } else { Ok(None) };
@@ -112,6 +112,11 @@ fn choose(headers: &HeaderMap, options: &UpgradeOptions) -> Result<Option<Subpro
     };
     let chosen = first.iter().find(|subprotocol| second.contains(subprotocol));
     chosen.copied().map(Some).ok_or(HttpError::UnsupportedSubprotocol)
+}
+
+/// The subprotocol of an element of `Sec-WebSocket-Protocol`.
+fn subprotocol(token: &[u8]) -> Option<Subprotocol> {
+    std::str::from_utf8(token).ok().and_then(Subprotocol::from_token)
 }
 
 /// What a client asks a WebSocket server for.
@@ -181,14 +186,14 @@ impl UpgradeRequest {
         if !has_token(&headers, "connection", "upgrade") {
             return Err(HttpError::BadUpgrade("Connection"));
         }
-        if !tokens(&headers, "sec-websocket-accept").eq([derive_accept_key(key.as_bytes()).as_str()]) {
+        if !tokens(&headers, "sec-websocket-accept").eq([derive_accept_key(key.as_bytes()).as_bytes()]) {
             return Err(HttpError::BadUpgrade("Sec-WebSocket-Accept"));
         }
         if headers.contains_key("sec-websocket-extensions") {
             return Err(HttpError::BadUpgrade("Sec-WebSocket-Extensions"));
         }
         let mut chosen = tokens(&headers, "sec-websocket-protocol");
-        match (chosen.next().and_then(Subprotocol::from_token), chosen.next()) {
+        match (chosen.next().and_then(subprotocol), chosen.next()) {
             (Some(subprotocol), None) if self.subprotocols.contains(&subprotocol) => Ok(subprotocol),
             _ => Err(HttpError::BadUpgrade("Sec-WebSocket-Protocol")),
         }

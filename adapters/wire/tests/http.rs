@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::BytesMut;
 use common::{NOW, TestRng, UPGRADE, at, feed, upgrade_with};
@@ -40,7 +40,8 @@ fn requests_are_read() {
     let mut server = server();
     let request = request(&mut server, "GET /a/b%20c?x=1?y HTTP/1.1\r\nHost: h\r\nX-Y:  z \r\nAccept: a\r\n\r\n");
     assert_eq!((request.method(), request.path(), request.query()), (&Method::Get, "/a/b%20c", Some("x=1?y")));
-    assert_eq!((request.header("HOST"), request.header("x-y"), request.header("no")), (Some("h"), Some("z"), None));
+    let header = |name| request.header(name).map(Cow::into_owned);
+    assert_eq!([header("HOST"), header("x-y"), header("no")], [Some("h".to_owned()), Some("z".to_owned()), None]);
     assert_eq!(request.headers().count(), 3);
     assert!(!request.is_websocket_upgrade());
 }
@@ -82,6 +83,28 @@ fn subprotocols_are_chosen_in_the_configured_order() {
         let (result, response) = choice(&["wamp.2.json", "WAMP.2.MSGPACK"], options);
         assert_eq!(result, Err(HttpError::UnsupportedSubprotocol));
         assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n") && response.ends_with("is supported\n"));
+    }
+}
+
+/// Headers are bytes. What is not ASCII hides neither other elements of its list nor other headers.
+#[test]
+fn bytes_beyond_ascii_spoil_no_header() {
+    let lines = ["Upgrade: é, websocket", "Connection: keep-alive, \u{fe}, Upgrade"];
+    let lines = [&lines[..], &UPGRADE[3..], &["Sec-WebSocket-Protocol: wämp, wamp.2.json", "X-Name: Zoë"]].concat();
+    let head = upgrade_with(&[&UPGRADE[..1], &lines].concat());
+    assert_eq!(upgrade(&head, &UpgradeOptions::default()).0, Ok((Format::Json, Framing::WebSocket)));
+    let mut server = server();
+    let request = request(&mut server, &head);
+    assert_eq!(request.header("x-name").as_deref(), Some("Zo\u{c3}\u{ab}"), "each byte is a character");
+    assert_eq!(request.headers().count(), request.headers_as_bytes().count());
+    // What is compared as a whole is not what it must be.
+    for (line, error) in [
+        ("Sec-WebSocket-Version: 13, é", HttpError::UnsupportedWebSocketVersion),
+        ("Sec-WebSocket-Key: é", HttpError::BadWebSocketKey),
+        ("Origin: https://é.example.com", HttpError::OriginNotAllowed),
+    ] {
+        let (result, _) = upgrade(&upgrade_with(&[&UPGRADE[..], &[line]].concat()), &UpgradeOptions::default());
+        assert_eq!(result, Err(error), "{line}");
     }
 }
 

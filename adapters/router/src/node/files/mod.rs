@@ -14,6 +14,7 @@ use crate::config::StaticConfig;
 use crate::regular;
 use bytes::Bytes;
 use shelf::Key;
+use std::borrow::Cow;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -78,7 +79,7 @@ pub(super) struct Wanted {
 impl Wanted {
     /// A request whose path has this rest below the route; `None` if it wants to do something else than read.
     pub(super) fn new(request: &HttpRequest, rest: &str) -> Option<Self> {
-        let header = |name| request.header(name).map(str::to_owned);
+        let header = |name| request.header(name).map(Cow::into_owned);
         Some(Self {
             head: match request.method() {
                 Method::Get => false,
