@@ -11,7 +11,7 @@ use crate::validator::check_message;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use wampd_core::codec::{DecodeError, Format, TranscodeError};
-use wampd_core::message::{Message, Payload};
+use wampd_core::message::{Features, Message, Payload};
 use wampd_core::router::{
     ActionRequest, ActionVerdict, AuthRequest, AuthVerdict, CloseReason, Congestion, DecisionId, LinkInfo, Output,
     PeerKey, Permissions, Router, RouterConfig, Undeliverable,
@@ -247,6 +247,12 @@ impl Driver {
                     let slot = *self.slot_of.get(&peer).expect("input wanted from a peer that is there");
                     assert!(self.router.wants_input(peer), "InputReady, but input is not wanted");
                     self.slots[slot].reads = true;
+                }
+                Output::ProgressUnannounced(peer) => {
+                    let slot = self.slot_of.get(&peer).expect("a callee that is there");
+                    let session = self.slots[*slot].books.session().expect("a callee that has joined");
+                    let announced = session.roles.callee.expect("a callee");
+                    assert!(!announced.contains(Features::PROGRESSIVE_CALL_RESULTS), "{announced:?}");
                 }
                 Output::Withdrawn(id) => assert!(self.open.remove(&id), "withdrawn, but not asked or answered"),
                 other => panic!("the driver does not know {other:?}"),

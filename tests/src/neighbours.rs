@@ -438,7 +438,7 @@ impl Street {
                     self.stranger = None;
                     self.closed.push(reason);
                 }
-                Output::InputReady(_) => {}
+                Output::InputReady(_) | Output::ProgressUnannounced(_) => {}
                 other => panic!("nobody is asked about: {other:?}"),
             }
         }

@@ -548,7 +548,7 @@ impl Sim {
                     assert!(self.peers.contains_key(&peer), "input wanted from a peer that is gone");
                     assert!(self.router.wants_input(peer), "InputReady, but input is not wanted");
                 }
-                Output::Withdrawn(_) => {}
+                Output::Withdrawn(_) | Output::ProgressUnannounced(_) => {}
                 other => panic!("the simulation does not know {other:?}"),
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wampd_core::{
     client::{ClientEvent, ClientOutput},
     codec::{DecodeError, Format, Problem},
+    id::SessionId,
     message::{Message, Welcome},
     router::{CloseReason, Congestion, DecisionId, LinkInfo, Output, PeerKey, Recipients, Undeliverable, Violation},
     value::{Dict, Value},
@@ -112,6 +113,11 @@ impl Server {
                 Some(Owner::Local(id)) => self.locals.wake(id),
                 None => {}
             },
+            Output::ProgressUnannounced(peer) => {
+                if let Some((holder, Some(session))) = self.session_of(peer) {
+                    host.observe(&Observation::ProgressUnannounced { holder, session });
+                }
+            }
             Output::Withdrawn(id) => self.settled(id, host),
             Output::ProcedureRegistered { realm, procedure } => {
                 host.procedure_registered(&realm, &procedure, &mut self.context());
@@ -130,6 +136,14 @@ impl Server {
     /// Tells the host that a question is over.
     fn settled<H: Host + ?Sized>(&mut self, id: DecisionId, host: &mut H) {
         host.settled(id, &mut self.context());
+    }
+
+    /// Who holds a peer, and its session.
+    fn session_of(&mut self, peer: PeerKey) -> Option<(Holder, Option<SessionId>)> {
+        match self.owner(peer)? {
+            Owner::Connection(token) => self.conns.get(token).map(|conn| (Holder::Connection(conn.id), conn.session)),
+            Owner::Local(id) => self.locals.peer_mut(id).map(|local| (Holder::Local(id), local.session)),
+        }
     }
 
     fn owner(&self, peer: PeerKey) -> Option<Owner> {

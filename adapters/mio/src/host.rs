@@ -326,6 +326,21 @@ pub enum Observation<'a> {
         /// Why.
         why: &'a wampd_core::router::Undeliverable,
     },
+    /// A message held halves of surrogate pairs, which were replaced by U+FFFD.
+    SurrogatesReplaced {
+        /// The sender.
+        connection: ConnectionId,
+        /// Its session, if it has one.
+        session: Option<SessionId>,
+    },
+    /// A callee that did not announce `progressive_call_results` is asked for them: see
+    /// [`Output::ProgressUnannounced`](wampd_core::router::Output::ProgressUnannounced).
+    ProgressUnannounced {
+        /// Who holds the callee's session.
+        holder: Holder,
+        /// The session.
+        session: SessionId,
+    },
     /// So much waits to be written to a connection that it is not read from, and given no more calls, until less does.
     FallsBehind {
         /// Which.

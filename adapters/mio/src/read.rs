@@ -238,8 +238,7 @@ impl Server {
         let (Some(peer), Some(encoding)) = (conn.peer, conn.wire.encoding()) else { return };
         self.stats.messages_received += 1;
         conn.last_message = self.now;
-        #[cfg(debug_assertions)]
-        let connection = conn.id;
+        let (connection, session) = (conn.id, conn.session);
         let frame = if conn.joined {
             frame
         } else {
@@ -257,7 +256,10 @@ impl Server {
             }
             Err(error) => self.router.receive_invalid(self.now, peer, error),
         }
-        self.stats.surrogates_replaced += u64::from(mended);
+        if mended {
+            self.stats.surrogates_replaced += 1;
+            host.observe(&Observation::SurrogatesReplaced { connection, session });
+        }
         self.drive(host);
     }
 
@@ -358,7 +360,7 @@ impl Server {
         let Some(conn) = self.conns.get_mut(token) else { return Ok(Arc::default()) };
         let (request, further) = request.unzip();
         // What is made of the request is kept until the session is over, or the handshake has failed.
-        let headers = request.into_iter().flat_map(HttpRequest::headers);
+        let headers = request.into_iter().flat_map(HttpRequest::headers_as_bytes);
         conn.kept = headers.map(|(name, value)| HEADER_KEPT + name.len() + value.len()).sum();
         let mut transport = transport_details(conn.address, &conn.stream, encoding, request);
         transport.extend(further.unwrap_or_default());

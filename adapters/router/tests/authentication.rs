@@ -2,13 +2,17 @@
 
 mod support;
 
+use serde_json::json;
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+use support::authenticator::Authenticator;
+use support::websocket::WebSocket;
 use support::{TestNode, cra, refusal, ticket, who};
 use wampd::authn::function::{FunctionAuthenticator, Login, Reply};
 use wampd::authn::grant::{FunctionError, FunctionGrant};
 use wampd_core::auth::{CraSecret, TicketDigest};
-use wampd_core::client::{ClientConfig, Credential};
-use wampd_core::message::{CallOptions, Payload};
+use wampd_core::client::{ClientConfig, ClientEvent, Credential};
+use wampd_core::message::{CallOptions, Payload, SubscribeOptions};
 use wampd_core::uri::Uri;
 use wampd_core::value::{Dict, Value};
 use wampd_mio::client::{Client, Options};
@@ -103,6 +107,47 @@ fn what_a_client_says_of_itself_is_limited() {
     let (reason, message) = refusal(node.connect(config(200)));
     assert_eq!(reason, "wamp.error.invalid_argument");
     assert!(message.contains("max_authextra_bytes (200)"), "{message}");
+    let counted =
+        node.log().lines().any(|line| line.contains("max_authextra_bytes reached") && line.contains("times=1"));
+    assert!(counted, "{}", node.log());
+}
+
+/// As with Crossbar.io: `wamp.session.on_join` tells others, with every provider.
+#[test]
+fn what_a_client_says_of_itself_is_told_to_those_who_hear_of_its_session() {
+    let said = Dict::from([("app".to_owned(), Value::from("labgrid"))]);
+    let node = TestNode::new(
+        r#"{"anonymous": {"type": "static", "role": "guest"},
+        "ticket": {"type": "static", "principals": {"tim": {"ticket": "ticket-of-tim", "role": "user"}}},
+        "wampcra": {"type": "dynamic", "authenticator": "com.example.authenticate", "default-role": "user"}}"#,
+    );
+    let extra = Dict::from([("team".to_owned(), Value::from("a"))]);
+    let grant = Dict::from([("secret".to_owned(), "secret-of-joe".into()), ("extra".to_owned(), extra.clone().into())]);
+    let authenticator = Authenticator::new(node.service(), move |_, _| Some(Ok(grant.clone().into())));
+    let mut service = node.service();
+    service.subscribe("wamp.session.on_join", SubscribeOptions::default()).expect("allowed");
+    let merged: Dict = said.clone().into_iter().chain(extra).collect();
+    for (authid, credentials, expected) in [
+        (None, vec![], &said),
+        (Some("tim"), ticket("ticket-of-tim"), &said),
+        (Some("joe"), cra("secret-of-joe"), &merged),
+    ] {
+        let authid = authid.map(str::to_owned);
+        let client = node.connect(ClientConfig { authid, credentials, authextra: Some(said.clone()), ..anonymous() });
+        let session = client.expect("joins").session().session;
+        // The session that calls the authenticator is told of, too.
+        let joined = loop {
+            let event = service.next_event(Some(Duration::from_secs(20))).expect("joined");
+            let Some(ClientEvent::Event { payload, .. }) = event else { panic!("{event:?}") };
+            let (args, _) = payload.values().expect("values");
+            let details = args[0].as_dict().expect("details").clone();
+            if details["session"] == Value::from(session.get()) {
+                break details;
+            }
+        };
+        assert_eq!(joined["authextra"], Value::from(expected.clone()), "{joined:?}");
+    }
+    authenticator.stop();
 }
 
 /// What becomes of a login tells nothing of who exists, before the proof.
@@ -123,6 +168,22 @@ fn roles_are_looked_at_after_the_proof() {
     }
     assert_eq!(refusal(node.join("realm1", Some("gone"), cra("secret"))).0, "wamp.error.no_such_role");
     assert_eq!(refusal(node.join("realm1", Some("gone"), ticket("ticket"))).0, "wamp.error.no_such_role");
+}
+
+/// As with Crossbar.io, where proxies tell by headers who a user is: bytes that are not ASCII hide nothing.
+#[test]
+fn authenticators_are_told_all_headers() {
+    let (sender, seen) = mpsc::channel();
+    let node = TestNode::with_function("anonymous", move |login: &Login| {
+        let transport = login.details["transport"].as_dict().expect("a dictionary");
+        sender.send(transport["http_headers_received"].as_dict().expect("headers").clone()).expect("still waited for");
+        Ok(FunctionGrant { role: Some("guest".to_owned()), ..FunctionGrant::default() })
+    });
+    let mut socket = WebSocket::open(node.port(0), "X-User: Zoë\r\nX-Via: a\r\nX-Via: b\r\n");
+    socket.send(&json!([1, "realm1", {"roles": {"caller": {}}, "authmethods": ["anonymous"]}]));
+    let headers = seen.recv_timeout(Duration::from_secs(20)).expect("asked");
+    assert_eq!(headers["x-user"], Value::from("Zo\u{c3}\u{ab}"), "each byte is a character of ISO 8859-1");
+    assert_eq!(headers["x-via"], Value::from("a, b"));
 }
 
 #[test]

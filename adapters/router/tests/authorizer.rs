@@ -21,7 +21,8 @@ const SCRIPT: &str = r#"
     fn create(config) {
         |details, uri, action, options| {
             if uri == "com.broken" { throw "secret123"; }
-            #{ allow: uri.starts_with(`${config.prefix}${details.authid}.`), disclose: true }
+            let is_known = details.authextra.app == "labgrid";
+            #{ allow: is_known && uri.starts_with(`${config.prefix}${details.authid}.`), disclose: true }
         }
     }
 "#;
@@ -93,6 +94,8 @@ impl Served {
     fn join(&self, authid: &str) -> Client {
         let credential = Credential::Ticket("t".to_owned());
         let config = ClientConfig::with_credential(Uri::from("realm1"), authid, credential);
+        let authextra = Some(Dict::from([("app".to_owned(), "labgrid".into())]));
+        let config = ClientConfig { authextra, ..config };
         let url = self.address.parse().expect("a URL");
         Client::connect(&url, &Options::default(), config).unwrap_or_else(|e| panic!("{e}"))
     }
@@ -164,7 +167,11 @@ fn a_closure_decides() {
     let served = Served::new(|attempt| match attempt.uri.as_str() {
         "com.panic" => panic!("on purpose"),
         "com.fail" => Err(AuthorizerFailed::new("no database")),
-        uri => Ok(Permit { allow: uri == "com.ok" && attempt.identity.authid == "ann", ..Permit::DENY }),
+        uri => {
+            let identity = &attempt.identity;
+            let is_ann = identity.authid == "ann" && identity.authextra.get("app") == Some(&"labgrid".into());
+            Ok(Permit { allow: uri == "com.ok" && is_ann, ..Permit::DENY })
+        }
     });
     let mut ann = served.join("ann");
     subscribe(&mut ann, "com.ok").expect("allowed");
@@ -202,6 +209,7 @@ fn a_procedure_decides() {
             let [details, uri, action, options] = &args[..] else { panic!("{args:?}") };
             let details = details.as_dict().expect("details");
             assert_eq!((details["authid"].as_str(), details["authrole"].as_str()), (Some("eve"), Some("asked")));
+            assert_eq!(details["authextra"].as_dict().expect("what it has said")["app"], "labgrid".into());
             assert!(details["transport"].as_dict().expect("a transport").contains_key("channel_type"));
             assert_eq!((action.as_str(), options), (Some("subscribe"), &Value::from(Dict::new())));
             let uri = uri.as_str().expect("a URI").to_owned();

@@ -41,6 +41,10 @@ pub enum Output {
     },
     /// [`Router::wants_input`](super::Router::wants_input) became true again for this peer.
     InputReady(PeerKey),
+    /// A callee that did not announce `progressive_call_results` is asked for them
+    /// ([`RealmConfig::progress_needs_feature`](super::RealmConfig::progress_needs_feature)): its operator may want to
+    /// know. Comes once for each session.
+    ProgressUnannounced(PeerKey),
     /// A question needs no answer any more, and none has come: its peer is gone, its time is up, or its request was
     /// canceled. Work on it can stop. Comes once for each [`Output::Authenticate`] and [`Output::Authorize`] that ends
     /// this way.

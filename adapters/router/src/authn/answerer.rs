@@ -64,6 +64,9 @@ impl fmt::Debug for Answerer {
 pub enum Answer {
     /// It is decided.
     Verdict(AuthVerdict),
+    /// It is refused, since `authextra` of HELLO takes more than
+    /// [`max_authextra_bytes`](crate::config::NodeLimits::max_authextra_bytes).
+    TooLarge(AuthVerdict),
     /// A function is to be asked.
     Function(FunctionAuth, Login, Pending),
     /// A procedure is to be called.
@@ -154,7 +157,7 @@ impl Answerer {
         if keeps && dict_weight(&said(request)) > self.max_authextra {
             let limit = self.max_authextra;
             let message = format!("authextra of HELLO is too large: limit max_authextra_bytes ({limit}) exceeded");
-            return deny(error::INVALID_ARGUMENT, &message);
+            return Answer::TooLarge(denied(error::INVALID_ARGUMENT, &message));
         }
         answer
     }

@@ -164,8 +164,7 @@ impl NodeHost {
 
     /// The verdict on a login from an address of which too many are asked about.
     fn too_many_from(&self, request: &AuthRequest) -> AuthVerdict {
-        let peer = request.transport.get("peer");
-        self.desk.refusals.login(&self.log, peer.and_then(Value::as_str).unwrap_or_default());
+        self.desk.refusals.login(&self.log, address(request));
         too_many("too many logins from this address wait")
     }
 
@@ -249,6 +248,11 @@ impl NodeHost {
     }
 }
 
+/// The address of a peer that asks to join, for the log.
+fn address(request: &AuthRequest) -> &str {
+    request.transport.get("peer").and_then(Value::as_str).unwrap_or_default()
+}
+
 /// What the error of a call means for a login: the authenticator's own errors are what it says to the client; those that
 /// say that it could not be asked, or that it broke, are no business of the client.
 fn denial(CallFailed { error: uri, message }: CallFailed) -> FunctionError {
@@ -291,6 +295,10 @@ impl Host for NodeHost {
         let known = self.served.cookies.known(request);
         match self.answerer.answer(auth, request, known) {
             Answer::Verdict(verdict) => Some(verdict),
+            Answer::TooLarge(verdict) => {
+                self.desk.refusals.authextra(&self.log, address(request));
+                Some(verdict)
+            }
             Answer::Function(function, login, pending) => self.ask_function(request, function, login, pending, cx),
             Answer::Dynamic(dynamic, login, pending) => self.ask_procedure(request, dynamic, login, pending, cx),
         }

@@ -20,11 +20,12 @@ pub(super) struct Observer {
     left_out: Throttle,
 }
 
-/// Tells now and then that something is refused since too much of it waits. For all threads.
+/// Tells now and then, with how often, that something is refused because of a limit. For all threads.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     decisions: Mutex<Throttle>,
     logins: Mutex<Throttle>,
+    authextra: Mutex<Throttle>,
     files: Mutex<Throttle>,
     held: Mutex<Throttle>,
 }
@@ -49,6 +50,14 @@ impl Refusals {
     pub(super) fn held(&self, log: &Log) {
         if let Some(times) = pass(&self.held) {
             log.warn("refused: limit max_held_decisions reached").number("times", times).end();
+        }
+    }
+
+    /// A login was refused for the size of its `authextra`.
+    pub(super) fn authextra(&self, log: &Log, address: &str) {
+        if let Some(times) = pass(&self.authextra) {
+            let line = log.warn("login refused: limit max_authextra_bytes reached");
+            line.text("peer", address).number("times", times).end();
         }
     }
 
@@ -226,6 +235,14 @@ fn log(log: &Log, fact: &Observation<'_>) {
             let told = cause.is_certificate_refused() || cause.is_refused_for_now();
             let line = if told { log.info(name) } else { log.debug(name) };
             line.number("connection", connection.0).text("cause", cause)
+        }
+        Observation::SurrogatesReplaced { connection, session } => {
+            session_of(log.debug("halves of surrogate pairs replaced by U+FFFD"), *session)
+                .number("connection", connection.0)
+        }
+        Observation::ProgressUnannounced { holder, session } => {
+            let event = "callee is asked for progressive results without having announced progressive_call_results";
+            held(log.warn(event), *holder).number("session", session.get())
         }
         Observation::FallsBehind { connection, session, waiting, limit } => {
             session_of(log.info("peer does not keep up"), *session)

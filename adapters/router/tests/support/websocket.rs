@@ -56,7 +56,11 @@ impl WebSocket {
 
     /// Sends a message.
     pub fn send(&mut self, message: &Value) {
-        let text = message.to_string();
+        self.send_text(&message.to_string());
+    }
+
+    /// Sends text as it is.
+    pub fn send_text(&mut self, text: &str) {
         let mut frame = vec![0x81];
         match text.len() {
             len @ 0..126 => frame.push(0x80 | len as u8),

@@ -14,6 +14,7 @@ pub(crate) use line::DueLine;
 pub(crate) use parts::CallKind;
 pub(crate) use stall::HeldBack;
 
+use super::output::Output;
 use super::passthru::needed_in_call;
 use super::permission::Decision;
 use super::realm::RealmKey;
@@ -313,6 +314,7 @@ impl Router {
         if receive_progress && !callee.callee_has(Features::PROGRESSIVE_CALL_RESULTS) && !callee.asked_unannounced {
             callee.asked_unannounced = true;
             self.stats.progress_unannounced += 1;
+            self.outputs.push_back(Output::ProgressUnannounced(to.peer));
         }
         let reroutes = callee.callee_has(Features::CALL_REROUTE);
         let timeout = asked.timeout.filter(|_| to.forward_timeout && callee.callee_has(Features::CALL_TIMEOUT));
