@@ -89,7 +89,9 @@ impl World {
                     if self.answered.insert(request) =>
                 {
                     let (request_type, error) = (RequestType::Invocation, error::CANCELED);
-                    let answer = Error { request_type, request, pass_thru: None, error, payload: Payload::empty() };
+                    let details = RawDict::new();
+                    let payload = Payload::empty();
+                    let answer = Error { request_type, request, details, pass_thru: None, error, payload };
                     self.router.receive(Instant::ZERO, self.callee, answer.into());
                 }
                 Output::Send { to, message } if to.as_slice() == [self.caller] => self.told.push(message),

@@ -18,6 +18,7 @@ mod close;
 mod config;
 mod connection;
 mod drive;
+mod fair;
 mod frames;
 mod handle;
 mod handshakes;
@@ -37,6 +38,7 @@ pub mod tls;
 mod write;
 
 pub use config::{AddressLimits, Endpoint, ListenerConfig, ListenerId, PeerAddress, ServerConfig, ServerLimits};
+pub use fair::{FairQueue, Lane};
 pub use handle::ServerHandle;
 pub use host::{
     CloseCause, ConnectionId, Context, GiveUpCause, Holder, Host, HttpAction, HttpPeer, LeaveCause, Observation,

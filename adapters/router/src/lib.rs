@@ -5,7 +5,6 @@ pub mod authz;
 pub mod cli;
 pub mod config;
 mod durable;
-mod fair;
 pub mod log;
 pub mod node;
 pub mod process;

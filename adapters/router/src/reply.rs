@@ -1,10 +1,10 @@
 //! The way back for an answer that may come later, from any thread.
 
-use crate::fair::Lane;
 use core::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use wampd_mio::Lane;
 
 /// An answer that somebody waits for.
 pub trait Answer: Sized {

@@ -1,9 +1,9 @@
 //! Calls that are held until somebody registers their procedure.
 
 use super::services::{Call, Caller};
-use crate::fair::FairQueue;
 use std::collections::BTreeSet;
 use wampd_core::uri::Uri;
+use wampd_mio::FairQueue;
 
 /// Calls of procedures that nobody has registered. `Q` is what a call is made for.
 #[derive(Debug)]

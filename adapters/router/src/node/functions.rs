@@ -1,12 +1,12 @@
 //! Threads for what takes time: asking function authenticators, deriving keys, reading files. The router never waits for
 //! them.
 
-use crate::fair::FairQueue;
 use crate::reply::Question;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use wampd_mio::FairQueue;
 
 /// What happens to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

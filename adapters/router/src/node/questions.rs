@@ -6,7 +6,6 @@ use super::observe::Refusals;
 use crate::authn::answerer::Pending;
 use crate::authn::derived::DerivedKeys;
 use crate::authn::grant::{FunctionError, FunctionGrant};
-use crate::fair::Lane;
 use crate::log::Log;
 use crate::reply::Question;
 use std::collections::BTreeMap;
@@ -14,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wampd_core::router::{AuthVerdict, DecisionId, Origin};
 use wampd_core::uri::error;
-use wampd_mio::ServerHandle;
+use wampd_mio::{Lane, ServerHandle};
 
 /// Questions of the router that are open.
 #[derive(Debug)]

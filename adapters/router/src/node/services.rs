@@ -2,7 +2,6 @@
 
 use super::absent::Absent;
 use super::observe::Refusals;
-use crate::fair::FairQueue;
 use crate::log::Log;
 use crate::reply::Question;
 use std::collections::BTreeMap;
@@ -14,7 +13,7 @@ use wampd_core::router::Identity;
 use wampd_core::time::Instant;
 use wampd_core::uri::{Uri, error};
 use wampd_core::value::{Dict, Value};
-use wampd_mio::{Context, LocalId};
+use wampd_mio::{Context, FairQueue, LocalId};
 
 /// Name of these sessions towards the procedures that they call.
 const AUTHID: &str = "wampd";

@@ -5,7 +5,6 @@
 
 use super::HostLimits;
 use super::json::{Json, from_json};
-use crate::fair::FairQueue;
 use crate::reply::Question;
 use core::fmt;
 use serde::Deserialize;
@@ -14,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use wampd_core::uri::{Uri, UriRule};
 use wampd_core::value::Value;
+use wampd_mio::FairQueue;
 
 /// Id of the request that makes the function.
 const CREATE: u64 = 0;

@@ -163,6 +163,7 @@ impl Source {
     fn next(&mut self, router: &Router, realm: &Realm, caller: SessionId, room: u64, found: &mut Vec<Item>) -> u64 {
         let (broker, dealer) = (&realm.broker, &realm.dealer);
         let session = |id: &SessionId| realm.sessions.get(id).and_then(|&key| router.session(key));
+        let member = |key| router.session(key).map(|session| Item::plain(session.id.get()));
         match self {
             Self::Sessions { after, wanted } => {
                 let sessions = realm.sessions.range(behind(*after)).map(|(&id, &key)| {
@@ -194,18 +195,14 @@ impl Source {
                 walk(held.map(|(&id, _)| (id, matched(id))), after, room, found)
             }
             Self::Subscribers { subscription, after } => {
-                let found_one = broker.subscriptions.get(*subscription);
-                let from = *after;
-                let all = found_one.into_iter().flat_map(|one| one.subscribers.behind(from));
-                let id = |key| router.session(key).map(|session| Item::plain(session.id.get()));
-                walk(all.map(|(place, key)| (place, id(key))), after, room, found)
+                let (one, from) = (broker.subscriptions.get(*subscription), *after);
+                let all = one.into_iter().flat_map(|one| one.subscribers.behind(from));
+                walk(all.map(|(place, key)| (place, member(key))), after, room, found)
             }
             Self::Callees { registration, after } => {
-                let found_one = dealer.registrations.get(*registration);
-                let from = *after;
-                let all = found_one.into_iter().flat_map(|one| one.callees_behind(from));
-                let id = |key| router.session(key).map(|session| Item::plain(session.id.get()));
-                walk(all.map(|callee| (callee.place, id(callee.peer))), after, room, found)
+                let (one, from) = (dealer.registrations.get(*registration), *after);
+                let all = one.into_iter().flat_map(|one| one.callees_behind(from));
+                walk(all.map(|callee| (callee.place, member(callee.peer))), after, room, found)
             }
         }
     }

@@ -1,15 +1,16 @@
 //! A queue that serves those who wait in it by turns.
 
 use std::collections::{BTreeMap, VecDeque};
+
 use wampd_core::router::Origin;
 
 /// Whose turn it is: a peer's address, or none for those of the same machine.
-pub(crate) type Lane = Option<Origin>;
+pub type Lane = Option<Origin>;
 
 /// A queue of several lanes, of which each gives one item in turn: who asks much waits behind itself, not others behind
 /// it. All operations but those that are said to scan cost the logarithm of the number of lanes.
 #[derive(Debug)]
-pub(crate) struct FairQueue<T> {
+pub struct FairQueue<T> {
     lanes: BTreeMap<Lane, VecDeque<T>>,
     /// Lanes that are not empty, the next first.
     turns: VecDeque<Lane>,
@@ -23,12 +24,18 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    pub(crate) const fn len(&self) -> usize {
+    /// How many items wait.
+    pub const fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether none waits.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Appends an item to its lane, whatever waits.
-    pub(crate) fn push(&mut self, lane: Lane, item: T) {
+    pub fn push(&mut self, lane: Lane, item: T) {
         let items = self.lanes.entry(lane).or_default();
         if items.is_empty() {
             self.turns.push_back(lane);
@@ -39,7 +46,7 @@ impl<T> FairQueue<T> {
 
     /// Takes the last item of the longest lane, if that is to the good of this one: if it has two more at least. Scans the
     /// lanes.
-    pub(crate) fn make_room(&mut self, lane: Lane) -> Option<T> {
+    pub fn make_room(&mut self, lane: Lane) -> Option<T> {
         let own = self.lanes.get(&lane).map_or(0, VecDeque::len);
         let longest = self.lanes.values_mut().max_by_key(|items| items.len())?;
         if longest.len() <= own + 1 {
@@ -50,7 +57,7 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes the first item of the lane whose turn it is.
-    pub(crate) fn pop(&mut self) -> Option<T> {
+    pub fn pop(&mut self) -> Option<T> {
         let lane = self.turns.pop_front()?;
         let items = self.lanes.get_mut(&lane)?;
         let item = items.pop_front();
@@ -64,12 +71,12 @@ impl<T> FairQueue<T> {
     }
 
     /// The first items of all lanes.
-    pub(crate) fn firsts(&self) -> impl Iterator<Item = &T> {
+    pub fn firsts(&self) -> impl Iterator<Item = &T> {
         self.lanes.values().filter_map(VecDeque::front)
     }
 
     /// Takes all items of which this is true. Scans.
-    pub(crate) fn take_if(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Vec<T> {
+    pub fn take_if(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
         for items in self.lanes.values_mut() {
             for _ in 0..items.len() {
@@ -90,8 +97,9 @@ impl<T> FairQueue<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::net::IpAddr;
+
+    use super::*;
 
     fn lane(n: u8) -> Lane {
         Some(Origin::from(IpAddr::from([127, 0, 0, n])))
