@@ -11,7 +11,7 @@ pub mod seeds;
 pub use codec::{decode, roundtrip, transcode};
 pub use handshake::handshake;
 pub use router::{model, neighbours, router_ops};
-pub use wampd_wire::fuzz::{rawsocket, server, websocket};
+pub use wampd_wire::fuzz::{proxy, rawsocket, server, websocket};
 
 /// A fuzz target: its name, which is also that of its directory in `corpus`, and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -28,4 +28,5 @@ pub const TARGETS: &[Target] = &[
     ("websocket", websocket),
     ("rawsocket", rawsocket),
     ("server", server),
+    ("proxy", proxy),
 ];

@@ -94,6 +94,7 @@ pub fn seeds() -> Vec<Seed> {
         ("websocket", websocket()),
         ("rawsocket", rawsocket()),
         ("server", server()),
+        ("proxy", proxy()),
     ];
     let seeds = |(target, named): (_, Named)| named.into_iter().map(move |(name, data)| Seed { target, name, data });
     all.into_iter().flat_map(seeds).collect()
@@ -448,4 +449,33 @@ fn server() -> Named {
         seeds.push((format!("rawsocket-{format:?}").to_lowercase(), stream));
     }
     seeds
+}
+
+/// What it is, then a header of the PROXY protocol, or the lines of an HTTP header.
+fn proxy() -> Named {
+    let v2 = |command: u8, family: u8, further: &[u8]| {
+        let length = (further.len() as u16).to_be_bytes();
+        [b"\0\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length, further].concat()
+    };
+    let list = |choice: u8, lines: &str| [&[choice], lines.as_bytes()].concat();
+    [
+        ("v1-tcp4", b"\0PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\nGET".to_vec()),
+        ("v1-tcp6", b"\0PROXY TCP6 2001:db8::1 ::ffff:192.0.2.1 1 65535\r\n".to_vec()),
+        ("v1-unknown", b"\0PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n".to_vec()),
+        ("v2-local", v2(0x20, 0x00, b"")),
+        (
+            "v2-tcp4",
+            v2(0x21, 0x11, &[&[192, 0, 2, 1, 192, 0, 2, 2, 0xdc, 0x04, 0x01, 0xbb][..], b"\x04\0\x01x"].concat()),
+        ),
+        ("v2-tcp6", v2(0x21, 0x21, &[0x20; 36])),
+        ("v2-unix", v2(0x21, 0x31, &[b'/'; 216])),
+        ("list", list(2, "198.51.100.1, \"[2001:db8::1]:80\"\n192.0.2.1:4711, 10.0.0.1\n unknown:_p ,_x")),
+        (
+            "forwarded",
+            list(3, "for=192.0.2.1;proto=http;by=\"_p\", For=\"[fd00::1]:80\"\nfor=\"10.0.0.1\\\";\" ;host=a:1"),
+        ),
+        ("forwarded-open", list(3, "for=198.51.100.1;x=\", for=192.0.2.1;proto=\"https\"")),
+    ]
+    .map(|(name, data)| (name.to_owned(), data))
+    .into()
 }

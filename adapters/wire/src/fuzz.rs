@@ -1,6 +1,7 @@
 //! Bodies of fuzz targets: any bytes at all are accepted, broken promises panic.
 //!
-//! Both play one stream of bytes twice, whole and cut into pieces, and demand the same messages, the same replies and the same end.
+//! Those of connections play one stream of bytes twice, whole and cut into pieces, and demand the same messages, the same replies
+//! and the same end.
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use rand_core::TryRng;
 use wampd_core::{codec::Format, time::Instant};
 
 use crate::{
-    Incoming, MaxLength, RawSocketOptions, ServerOptions, Subprotocol, TransportError, UpgradeOptions,
-    WebSocketOptions,
+    Incoming, MaxLength, Proxies, ProxyHeader, ProxyProtocol, RawSocketOptions, ServerOptions, Subprotocol,
+    TransportError, UpgradeOptions, WebSocketOptions,
     buffer::{Inbox, LEAST_ROOM, ROOM_RATIO},
     connection::Connection,
     framing::push_control,
@@ -69,6 +70,43 @@ pub fn server(data: &[u8]) {
         })
     };
     assert_eq!(play(usize::from(*cut % 16) + 1), play(usize::MAX));
+}
+
+/// Reads bytes as a header of the PROXY protocol, or as the lines of `X-Forwarded-For` or `Forwarded`, as the first byte says.
+pub fn proxy(data: &[u8]) {
+    let [choice, data @ ..] = data else { return };
+    match choice % 4 {
+        0 | 1 => proxy_header(data),
+        2 => forwarded(ProxyProtocol::XForwardedFor, data),
+        _ => forwarded(ProxyProtocol::Forwarded, data),
+    }
+}
+
+/// What more bytes tell is never another thing.
+fn proxy_header(data: &[u8]) {
+    let whole = ProxyHeader::parse(data);
+    for end in 0..data.len().min(ProxyHeader::HEAD + 1) {
+        let early = ProxyHeader::parse(&data[..end]);
+        assert!(early == Ok(None) || early == whole, "{early:?} of {end} bytes, then {whole:?}");
+    }
+    if whole == Ok(None) {
+        assert!(data.len() < ProxyHeader::HEAD, "{} bytes tell", ProxyHeader::HEAD);
+    }
+}
+
+/// What is left of an address that is not trusted changes nothing.
+fn forwarded(protocol: ProxyProtocol, data: &[u8]) {
+    let networks = ["10.0.0.0/8", "fd00::/8"].iter().filter_map(|text| text.parse().ok());
+    let proxies = Proxies { trusted: networks.collect(), protocol };
+    let client = |text: &[u8]| proxies.client_in(|_| text.split(|byte| *byte == b'\n'));
+    let told = client(data);
+    if let Ok(Some(address)) = told
+        && !proxies.trusts(Some(address.ip()))
+    {
+        for before in [&b"for=192.0.2.7;x=\","[..], b"192.0.2.7,\\,", b"\"\n"] {
+            assert_eq!(client(&[before, data].concat()), told, "{before:?}");
+        }
+    }
 }
 
 /// What happened, comparable: what came out, and the replies.

@@ -80,6 +80,11 @@ impl HttpRequest {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
     }
 
+    /// The lines of a header, in their order.
+    pub(crate) fn lines(&self, name: &'static str) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.headers.get_all(name).into_iter().map(|value| value.as_bytes())
+    }
+
     /// Whether the client asks for a WebSocket.
     pub fn is_websocket_upgrade(&self) -> bool {
         has_token(&self.headers, "upgrade", "websocket")
@@ -176,7 +181,7 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

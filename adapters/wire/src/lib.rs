@@ -3,6 +3,7 @@
 //! * [`Connection`] is a server's end: the first octet decides between RawSocket and HTTP, HTTP may become a WebSocket.
 //! * [`Client`] is a client's end of either.
 //! * [`Encoding`] frames outgoing messages; frames of equal encodings are equal, so one can be sent to many peers.
+//! * [`Proxies`] and [`ProxyHeader`] tell where a client behind a proxy connects from.
 //! * [`ReadBuffer`] is a read buffer shared by all connections of an event loop.
 //!
 //! There are no sockets, clocks or random numbers here: `now` and the generator are arguments. An event loop does this:
@@ -39,6 +40,7 @@ mod keepalive;
 mod link;
 mod mask;
 mod origin;
+mod proxy;
 mod rawsocket;
 mod upgrade;
 mod websocket;
@@ -52,6 +54,7 @@ pub use http::{ContentLength, HttpError, HttpOptions, HttpRequest, HttpResponse,
 pub use incoming::Incoming;
 pub use keepalive::PingOptions;
 pub use origin::{InvalidOriginPattern, OriginPattern, OriginPolicy};
+pub use proxy::{InvalidTrustedProxy, Proxies, ProxyError, ProxyHeader, ProxyProtocol, TrustedProxy};
 pub use rawsocket::{MaxLength, RawSocketError, RawSocketOptions, RawSocketRefusal};
 pub use upgrade::{Preference, UpgradeOptions, UpgradeRequest};
 pub use websocket::{CloseCode, WebSocketError, WebSocketOptions};
