@@ -93,6 +93,7 @@ pub(crate) fn serve(arguments: &[String]) -> Result<(), Box<dyn std::error::Erro
         transport: Arc::new(ServerOptions::default()),
         tag: 0,
         waits: false,
+        proxies: None,
     };
     let server = Server::bind(ServerConfig {
         router: RouterConfig { realms: vec![RealmConfig::new(realm.clone(), vec![role])], ..RouterConfig::default() },

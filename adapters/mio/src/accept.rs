@@ -9,6 +9,7 @@ use crate::{
     connection::Conn,
     host::{CloseCause, ConnectionId, Host, Observation},
     listener::Accepted,
+    proxy::ProxyStage,
     reactor::Server,
     stream::Stream,
 };
@@ -51,20 +52,22 @@ impl Server {
     }
 
     fn accepted<H: Host + ?Sized>(&mut self, number: usize, stream: Stream, peer: PeerAddress, host: &mut H) {
-        let Some(options) = self.listeners[number].as_ref().map(|listener| listener.transport.clone()) else { return };
-        let listener = ListenerId(number);
-        if let Some(origin) = peer.origin()
-            && let Err(limit) = self.addresses.enter(origin, self.now, &self.limits.per_address)
-        {
-            self.stats.refused_by_address += 1;
-            return host.observe(&Observation::TooManyFromAddress { listener, peer, limit });
+        let Some(listening) = &self.listeners[number] else { return };
+        let (options, listener) = (listening.transport.clone(), ListenerId(number));
+        let Some(proxy) = ProxyStage::of(listening.proxies.as_ref(), peer) else {
+            self.stats.refused_as_no_proxy += 1;
+            return host.observe(&Observation::NoTrustedProxy { listener, peer });
+        };
+        let counted = proxy.is_counted();
+        if counted && self.enter(listener, peer, host).is_err() {
+            return;
         }
         if self.opening.len() >= self.limits.max_opening || self.conns.len() >= self.limits.max_connections {
             self.drop_longest_opening(host);
         }
         if self.conns.len() >= self.limits.max_connections {
             self.stats.refused += 1;
-            self.left(peer);
+            self.left(peer, counted);
             host.observe(&Observation::TooManyConnections { listener, peer });
             return;
         }
@@ -72,10 +75,10 @@ impl Server {
         let id = ConnectionId(self.next_id);
         let slot = self.conns.vacant_entry();
         let token = slot.key();
-        let mut conn = Conn::new(id, stream, listener, peer, options, self.now);
+        let mut conn = Conn::new(id, stream, listener, (peer, proxy), options, self.now);
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut conn.stream, Token(token), interest) {
-            self.left(peer);
+            self.left(peer, counted);
             return self.exhausted(number, &error, host);
         }
         if let Some(deadline) = conn.next_deadline() {
@@ -88,9 +91,9 @@ impl Server {
         host.observe(&Observation::Accepted { connection: id, listener, peer });
     }
 
-    /// A connection from there is gone.
-    pub(crate) fn left(&mut self, peer: PeerAddress) {
-        if let Some(origin) = peer.origin() {
+    /// A connection from there is gone, for which it was `counted` or not.
+    pub(crate) fn left(&mut self, peer: PeerAddress, counted: bool) {
+        if let Some(origin) = peer.origin().filter(|_| counted) {
             self.addresses.leave(origin, self.now);
         }
     }

@@ -55,7 +55,7 @@ impl Server {
         self.timers.cancel(token, &mut conn.armed);
         self.opening.remove(&conn.id);
         self.memory.release(token, &mut conn);
-        self.left(conn.address);
+        self.left(conn.address, conn.proxy.is_counted());
         conn.out.clear(&mut self.pool);
         // Closing the socket takes it off the poll: there is no other handle to it.
         let cause = conn.cause.take().unwrap_or(cause);

@@ -1,12 +1,18 @@
 //! What a server is told when it is bound: where to listen, what to speak, and its limits.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use wampd_core::{
     codec::DecodeLimits,
     router::{Origin, RouterConfig},
 };
-use wampd_wire::ServerOptions;
+use wampd_wire::{Proxies, ServerOptions};
 
 use crate::tls::TlsAcceptor;
 
@@ -38,6 +44,10 @@ pub struct ListenerConfig {
     /// Whether the address is only taken at first, so that connections are refused until
     /// [`ServerHandle::listen`](crate::ServerHandle::listen).
     pub waits: bool,
+    /// The proxies in front of it; `None`: clients connect themselves. With [`ProxyProtocol::Proxy`](wampd_wire::ProxyProtocol::Proxy)
+    /// every connection must come from one of them, and begin with a header. With the others a connection that does not come
+    /// from one of them is one of a client itself, whatever its headers say.
+    pub proxies: Option<Arc<Proxies>>,
 }
 
 impl ListenerConfig {
@@ -75,7 +85,7 @@ pub struct ListenerId(pub usize);
 /// Where a peer connects from. Displays as `tcp4:127.0.0.1:1234`, `tcp6:[::1]:1234` or `unix`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAddress {
-    /// A TCP address.
+    /// A TCP address. The port is 0 if a proxy has told the address without it.
     Tcp(SocketAddr),
     /// A process on the same machine.
     Unix,
@@ -84,8 +94,12 @@ pub enum PeerAddress {
 impl PeerAddress {
     /// What failed logins and connections from there are counted by; those over unix sockets are not.
     pub(crate) fn origin(self) -> Option<Origin> {
+        self.ip().map(Origin::from)
+    }
+
+    pub(crate) const fn ip(self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(address) => Some(address.ip().into()),
+            Self::Tcp(address) => Some(address.ip()),
             Self::Unix => None,
         }
     }
@@ -163,7 +177,8 @@ pub struct ServerLimits {
 }
 
 /// Limits of each address that TCP connections come from: an IPv4 address, or a network of IPv6 with 64 bits of prefix. Many
-/// users may share one behind a proxy or a router, so the defaults are above what a crowd of them needs.
+/// users may share one behind a proxy or a router, so the defaults are above what a crowd of them needs. Connections of a proxy
+/// that is [trusted](ListenerConfig::proxies) count for the addresses that it tells, once it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressLimits {
     /// Connections at a time; a new one beyond it is closed as soon as it is accepted. Default 50,000.

@@ -16,6 +16,7 @@ use crate::{
     host::{CloseCause, ConnectionId, GiveUpCause, Observation},
     memory::Charge,
     out_queue::OutQueue,
+    proxy::ProxyStage,
     stream::Stream,
 };
 
@@ -38,7 +39,9 @@ pub(crate) struct Conn {
     /// When a message was last received.
     pub(crate) last_message: Instant,
     pub(crate) listener: ListenerId,
+    /// Where it comes from: the client, once it is known.
     pub(crate) address: PeerAddress,
+    pub(crate) proxy: ProxyStage,
     pub(crate) stage: Stage,
     /// Why it is being closed.
     pub(crate) cause: Option<CloseCause>,
@@ -106,7 +109,7 @@ impl Conn {
         id: ConnectionId,
         stream: Stream,
         listener: ListenerId,
-        address: PeerAddress,
+        (address, proxy): (PeerAddress, ProxyStage),
         options: Arc<ServerOptions>,
         now: Instant,
     ) -> Self {
@@ -124,6 +127,7 @@ impl Conn {
             last_message: now,
             listener,
             address,
+            proxy,
             stage: Stage::Live,
             cause: None,
             congestion: Congestion::Clear,
@@ -190,10 +194,10 @@ pub(crate) fn transport_details(
     encoding: Encoding,
     request: Option<&HttpRequest>,
 ) -> Dict {
-    let channel_type = match (stream, address) {
-        (Stream::Tls(_), _) => "tls",
-        (_, PeerAddress::Tcp(_)) => "tcp",
-        (_, PeerAddress::Unix) => "unix",
+    let channel_type = match stream {
+        Stream::Tls(_) => "tls",
+        Stream::Tcp(_) => "tcp",
+        Stream::Unix(_) => "unix",
     };
     let framing = if encoding.framing == Framing::RawSocket { "rawsocket" } else { "websocket" };
     let mut details = Dict::from([

@@ -13,6 +13,7 @@ use wampd_core::{
 use wampd_wire::{CloseCode, MessageTooLong};
 
 use crate::{
+    config::PeerAddress,
     connection::Behind,
     frames::Audience,
     host::{CloseCause, Context, GiveUpCause, Holder, Host, LeaveCause, Observation, Verdict},
@@ -223,7 +224,7 @@ impl Server {
         if !matches!(message, Message::Welcome(_) | Message::Abort(_) | Message::Goodbye(_)) {
             return;
         }
-        let (holder, session) = match self.owner(peer) {
+        let (holder, peer, session) = match self.owner(peer) {
             Some(Owner::Connection(token)) => match self.conns.get_mut(token) {
                 Some(conn) => {
                     if matches!(message, Message::Welcome(_)) {
@@ -233,12 +234,12 @@ impl Server {
                         conn.wire.limit_messages(None);
                         conn.stream.joined();
                     }
-                    (Holder::Connection(conn.id), &mut conn.session)
+                    (Holder::Connection(conn.id), Some(conn.address), &mut conn.session)
                 }
                 None => return,
             },
             Some(Owner::Local(id)) => match self.locals.peer_mut(id) {
-                Some(local) => (Holder::Local(id), &mut local.session),
+                Some(local) => (Holder::Local(id), None, &mut local.session),
                 None => return,
             },
             None => return,
@@ -246,12 +247,12 @@ impl Server {
         let cause = match message {
             Message::Welcome(welcome) => {
                 *session = Some(welcome.session);
-                return host.observe(&joined(holder, welcome));
+                return host.observe(&joined(holder, peer, welcome));
             }
             Message::Abort(abort) => {
                 let text = abort.details.get("message");
                 let text = text.as_ref().and_then(Value::as_str).unwrap_or_default();
-                host.observe(&Observation::Aborted { holder, reason: &abort.reason, message: text });
+                host.observe(&Observation::Aborted { holder, peer, reason: &abort.reason, message: text });
                 LeaveCause::Aborted
             }
             Message::Goodbye(goodbye) => LeaveCause::Goodbye(&goodbye.reason),
@@ -372,11 +373,12 @@ const fn room_for_others(max: usize) -> usize {
     max - max / 8
 }
 
-fn joined(holder: Holder, welcome: &Welcome) -> Observation<'_> {
+fn joined(holder: Holder, peer: Option<PeerAddress>, welcome: &Welcome) -> Observation<'_> {
     let details = &welcome.details;
     Observation::Joined {
         holder,
         session: welcome.session,
+        peer,
         realm: details.realm.as_ref().map_or("", |realm| realm.as_str()),
         authid: details.authid.as_deref().unwrap_or_default(),
         authrole: details.authrole.as_deref().unwrap_or_default(),

@@ -11,7 +11,7 @@ use wampd_core::{
     uri::Uri,
     value::Dict,
 };
-use wampd_wire::{ContentLength, Encoding, HttpRequest, TransportError, UpgradeOptions};
+use wampd_wire::{ContentLength, Encoding, HttpRequest, ProxyError, TransportError, UpgradeOptions};
 
 use crate::{
     config::{Endpoint, ListenerId, PeerAddress},
@@ -74,7 +74,7 @@ pub struct HttpPeer {
     pub connection: ConnectionId,
     /// Where it was accepted.
     pub listener: ListenerId,
-    /// Where it comes from.
+    /// Where it comes from: the client, if a trusted proxy tells it.
     pub address: PeerAddress,
 }
 
@@ -249,7 +249,8 @@ pub enum Observation<'a> {
         peer: PeerAddress,
     },
     /// A connection was closed at once because of a limit of its address, see
-    /// [`ServerLimits::per_address`](crate::ServerLimits::per_address).
+    /// [`ServerLimits::per_address`](crate::ServerLimits::per_address); one of a trusted proxy, once that has told the address of
+    /// its client, and a request is answered with status 429.
     TooManyFromAddress {
         /// Where.
         listener: ListenerId,
@@ -257,6 +258,34 @@ pub enum Observation<'a> {
         peer: PeerAddress,
         /// The key of the limit under `wampd.limits`, e.g. `per_address.connections`.
         limit: &'static str,
+    },
+    /// A connection was closed at once because it did not come from a trusted proxy, and the listener expects a header of the
+    /// PROXY protocol, see [`ListenerConfig::proxies`](crate::ListenerConfig::proxies).
+    NoTrustedProxy {
+        /// Where.
+        listener: ListenerId,
+        /// From where.
+        peer: PeerAddress,
+    },
+    /// A trusted proxy has told where the client of a connection connects from.
+    BehindProxy {
+        /// The connection.
+        connection: ConnectionId,
+        /// Where the client connects from: its address from now on.
+        peer: PeerAddress,
+        /// Where the proxy connects from.
+        proxy: PeerAddress,
+    },
+    /// A connection or request of a trusted proxy is refused because what should tell the address of the client is malformed.
+    MalformedProxyHeader {
+        /// The connection.
+        connection: ConnectionId,
+        /// Where.
+        listener: ListenerId,
+        /// The proxy.
+        proxy: PeerAddress,
+        /// What is wrong.
+        error: ProxyError,
     },
     /// The transport's opening handshake is over: WAMP begins.
     Opened {
@@ -282,6 +311,8 @@ pub enum Observation<'a> {
         holder: Holder,
         /// Its id.
         session: SessionId,
+        /// Where it connects from; `None`: it is in this process.
+        peer: Option<PeerAddress>,
         /// Its realm.
         realm: &'a str,
         /// Who it is.
@@ -299,6 +330,8 @@ pub enum Observation<'a> {
     Aborted {
         /// Who.
         holder: Holder,
+        /// Where it connects from; `None`: it is in this process.
+        peer: Option<PeerAddress>,
         /// The reason in the ABORT.
         reason: &'a Uri,
         /// The text in the ABORT.
@@ -438,6 +471,11 @@ pub enum CloseCause {
     /// Its message was unfinished for longest, and all receive buffers together were larger than
     /// [`ServerLimits::max_receive_memory`](crate::ServerLimits::max_receive_memory).
     ReceiveMemory,
+    /// A trusted proxy has sent no header of the PROXY protocol, or a malformed one.
+    ProxyHeader(ProxyError),
+    /// The address of its client, which a proxy has told, is at this limit of
+    /// [`ServerLimits::per_address`](crate::ServerLimits::per_address).
+    TooManyFromAddress(&'static str),
     /// The router refused it.
     Refused(wampd_core::router::Overloaded),
     /// The server shut down before the connection was done with.
@@ -500,6 +538,8 @@ impl fmt::Display for CloseCause {
             Self::ReceiveMemory => {
                 f.write_str("limit max_receive_memory reached, and the message of this one was unfinished for longest")
             }
+            Self::ProxyHeader(error) => error.fmt(f),
+            Self::TooManyFromAddress(limit) => write!(f, "limit {limit} reached"),
             Self::Refused(why) => why.fmt(f),
         }
     }

@@ -27,6 +27,7 @@ mod listener;
 mod locals;
 mod memory;
 mod out_queue;
+mod proxy;
 mod reactor;
 mod read;
 #[cfg(debug_assertions)]

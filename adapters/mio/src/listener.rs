@@ -18,7 +18,7 @@ use mio::{
 };
 use socket2::{Domain, SockAddr, SockRef, TcpKeepalive, Type};
 use wampd_core::time::Instant;
-use wampd_wire::ServerOptions;
+use wampd_wire::{Proxies, ServerOptions};
 
 use crate::{
     config::{Endpoint, ListenerConfig, PeerAddress, ServerLimits},
@@ -36,6 +36,7 @@ pub(crate) struct Listener {
     tls: Option<TlsAcceptor>,
     pub(crate) transport: Arc<ServerOptions>,
     pub(crate) tag: u64,
+    pub(crate) proxies: Option<Arc<Proxies>>,
     /// Connections may be waiting.
     pub(crate) ready: bool,
     /// None are accepted before this.
@@ -96,7 +97,7 @@ impl Listener {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        let ListenerConfig { endpoint, backlog, tls, transport, tag, waits } = config;
+        let ListenerConfig { endpoint, backlog, tls, transport, tag, waits, proxies } = config;
         let (socket, endpoint) = match endpoint {
             Endpoint::Tcp(address) => {
                 let socket = bound(Domain::for_address(address), limits, &address.into())?;
@@ -115,7 +116,8 @@ impl Listener {
             }
         };
         let backlog = Some(backlog);
-        let mut this = Self { socket, backlog, endpoint, tls, transport, tag, ready: false, paused_until: None };
+        let mut this =
+            Self { socket, backlog, endpoint, tls, transport, tag, proxies, ready: false, paused_until: None };
         if !waits {
             this.listen(registry, token)?;
         }
@@ -208,7 +210,15 @@ mod tests {
         let mut poll = Poll::new().unwrap();
         let endpoint = Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let backlog = ListenerConfig::BACKLOG;
-        let config = ListenerConfig { endpoint, backlog, tls: None, transport: Arc::default(), tag: 0, waits: false };
+        let config = ListenerConfig {
+            endpoint,
+            backlog,
+            tls: None,
+            transport: Arc::default(),
+            tag: 0,
+            waits: false,
+            proxies: None,
+        };
         let listener = Listener::bind(config, &ServerLimits::default(), poll.registry(), Token(0)).unwrap();
         let Endpoint::Tcp(address) = listener.endpoint else { panic!() };
         let _client = TcpStream::connect(address).unwrap();

@@ -1,6 +1,6 @@
 //! Taking in what a connection has sent.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use wampd_core::{
@@ -128,8 +128,8 @@ impl Server {
         } else {
             (error::PROTOCOL_VIOLATION, why.to_string())
         };
-        let holder = Holder::Connection(conn.id);
-        host.observe(&Observation::Aborted { holder, reason: &reason, message: &text });
+        let (holder, peer) = (Holder::Connection(conn.id), Some(conn.address));
+        host.observe(&Observation::Aborted { holder, peer, reason: &reason, message: &text });
         let details = Dict::from([("message".to_owned(), Value::from(text))]);
         let message = Message::Abort(Abort { details: details.into(), reason, payload: Payload::default() });
         self.frames.begin();
@@ -156,6 +156,10 @@ impl Server {
             self.enqueue(token);
             return false;
         }
+        if conn.proxy.is_behind_header() && !self.pass_proxy_header(token, host) {
+            return false;
+        }
+        let Some(conn) = self.conns.get_mut(token) else { return false };
         if conn.stream.is_handshaking() && !self.may_handshake(token) {
             return false;
         }
@@ -179,29 +183,30 @@ impl Server {
                 }
                 true
             }
-            Ok(Found::Nothing) => {
-                conn.readable = false;
+            nothing => {
+                self.read_nothing(token, nothing, host);
                 false
             }
+        }
+    }
+
+    /// A read has found that nothing is left for now, or for ever.
+    pub(crate) fn read_nothing<H: Host + ?Sized>(&mut self, token: usize, found: io::Result<Found>, host: &mut H) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        conn.readable = false;
+        match found {
+            Ok(Found::Bytes(_) | Found::Nothing) => {}
             // It may have closed its side only, and wait for the response to its request.
-            Ok(Found::End) if conn.requested.is_some() => {
-                conn.readable = false;
-                conn.silenced = true;
-                false
-            }
+            Ok(Found::End) if conn.requested.is_some() => conn.silenced = true,
             Ok(Found::End) => {
-                conn.readable = false;
                 conn.silenced = true;
                 self.end(token, CloseCause::Peer, host);
-                false
             }
             Err(error) => {
-                conn.readable = false;
                 self.stats.too_long_before_join += u64::from(conn.stream.handshake_was_too_long());
                 self.detach(token, host);
                 self.remove(token, CloseCause::Io(error), host);
                 self.drive(host);
-                false
             }
         }
     }
@@ -264,6 +269,9 @@ impl Server {
     }
 
     fn request<H: Host + ?Sized>(&mut self, token: usize, request: &HttpRequest, host: &mut H) {
+        if !self.learn_from_request(token, request, host) {
+            return;
+        }
         let Some(conn) = self.conns.get_mut(token) else { return };
         let connection = conn.id;
         let from = HttpPeer { connection, listener: conn.listener, address: conn.address };
@@ -290,7 +298,7 @@ impl Server {
         self.respond(token, &path, response, host);
     }
 
-    fn respond<H: Host + ?Sized>(&mut self, token: usize, path: &str, response: Response, host: &mut H) {
+    pub(crate) fn respond<H: Host + ?Sized>(&mut self, token: usize, path: &str, response: Response, host: &mut H) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         let (connection, Response { status, content_type, headers, body, length }) = (conn.id, response);
         let headers = borrowed(&headers);
@@ -330,8 +338,14 @@ impl Server {
     }
 
     fn open_rawsocket<H: Host + ?Sized>(&mut self, token: usize, format: Format, host: &mut H) {
-        let Some(conn) = self.conns.get(token) else { return };
-        let tag = self.listener_tag(conn.listener);
+        let learnt = self.learn_without_request(token, host);
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if let Err(limit) = learnt {
+            conn.wire.refuse_rawsocket(RawSocketRefusal::ConnectionLimit, &mut self.replies);
+            return self.end(token, CloseCause::TooManyFromAddress(limit), host);
+        }
+        let listener = conn.listener;
+        let tag = self.listener_tag(listener);
         let encoding = Encoding { format, framing: Framing::RawSocket };
         let attached = self.attach(token, encoding, tag, None);
         let Some(conn) = self.conns.get_mut(token) else { return };

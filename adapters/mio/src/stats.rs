@@ -1,7 +1,7 @@
 //! What a server counts.
 
 #[cfg(doc)]
-use crate::ServerLimits;
+use crate::{ListenerConfig, ServerLimits};
 
 /// Counters of a server beyond those of its router, and how much it holds now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub struct ServerStats {
     pub refused: u64,
     /// Connections closed because of [`ServerLimits::per_address`].
     pub refused_by_address: u64,
+    /// Connections closed because they did not come from a trusted proxy, see [`ListenerConfig::proxies`].
+    pub refused_as_no_proxy: u64,
+    /// Connections and requests of trusted proxies refused because what should tell the address of a client was malformed.
+    pub proxy_headers_malformed: u64,
     /// Connections without a session dropped to make room: for [`ServerLimits::max_opening`],
     /// [`ServerLimits::max_connections`], or for want of file descriptors.
     pub opening_dropped: u64,

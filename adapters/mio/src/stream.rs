@@ -36,19 +36,49 @@ pub(crate) enum Found {
     End,
 }
 
+fn found(read: io::Result<usize>) -> io::Result<Found> {
+    match read {
+        Ok(0) => Ok(Found::End),
+        Ok(len) => Ok(Found::Bytes(len)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Found::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
 impl Stream {
     pub(crate) fn receive(&mut self, space: &mut [u8]) -> io::Result<Found> {
         if let Self::Tls(stream) = self {
             return stream.receive(space);
         }
         loop {
-            return match self.read(space) {
-                Ok(0) => Ok(Found::End),
-                Ok(len) => Ok(Found::Bytes(len)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Found::Nothing),
-                Err(error) => Err(error),
+            match found(self.read(space)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                found => return found,
+            }
+        }
+    }
+
+    /// Looks at what has arrived, below TLS, and leaves it there.
+    pub(crate) fn peek_below_tls(&self, space: &mut [u8]) -> io::Result<Found> {
+        use rustix::net::{RecvFlags, recv};
+        loop {
+            let seen = match self {
+                Self::Tcp(stream) => recv(stream, &mut *space, RecvFlags::PEEK),
+                Self::Unix(stream) => recv(stream, &mut *space, RecvFlags::PEEK),
+                Self::Tls(stream) => return stream.socket().peek_below_tls(space),
             };
+            match found(seen.map(|(len, _)| len).map_err(io::Error::from)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                found => return found,
+            }
+        }
+    }
+
+    /// As [`receive`](Self::receive), below TLS.
+    pub(crate) fn receive_below_tls(&mut self, space: &mut [u8]) -> io::Result<Found> {
+        match self {
+            Self::Tls(stream) => stream.socket_mut().receive(space),
+            Self::Tcp(_) | Self::Unix(_) => self.receive(space),
         }
     }
 

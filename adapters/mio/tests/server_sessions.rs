@@ -37,6 +37,7 @@ fn unix(path: PathBuf) -> ListenerConfig {
         transport: Arc::new(ServerOptions::default()),
         tag: 0,
         waits: false,
+        proxies: None,
     }
 }
 

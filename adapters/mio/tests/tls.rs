@@ -4,7 +4,7 @@ mod support;
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::Arc,
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 use support::{
     PATIENCE,
-    server::{Behaviour, REALM, TestServer, identity, loopback, open_router},
+    server::{Behaviour, REALM, TestServer, anybody, identity, loopback, open_router},
 };
 use wampd_core::{
     auth::{ScramCredential, cryptosign::SecretKey, scram::Dialect, scram::Kdf},
@@ -26,7 +26,7 @@ use wampd_mio::{
     client::{Client, ConnectError, Options, Url},
     tls::{Authorities, ClientTls, Identity, ServerTls, TlsAcceptor},
 };
-use wampd_wire::ServerOptions;
+use wampd_wire::{Proxies, ProxyProtocol, ServerOptions};
 
 /// An authority, which signs certificates.
 struct Authority {
@@ -465,4 +465,48 @@ fn a_turn_does_few_handshakes_and_addresses_take_turns() {
     assert!(before_victim.is_some_and(|steps| steps <= 4), "{before_victim:?}");
     assert_eq!(server.stats().tls_handshake_steps as usize, STRANGERS + 1);
     assert!(server.stats().tls_handshakes_deferred >= 19);
+}
+
+/// The header comes before TLS, which the proxy passes on as it is.
+#[test]
+fn a_header_of_the_proxy_protocol_comes_before_tls() {
+    let authority = Authority::new("authority");
+    let tls = Some(TlsAcceptor::new(authority.server(None)));
+    let trusted = vec!["127.0.0.1".parse().unwrap()];
+    let proxies = Some(Arc::new(Proxies { trusted, protocol: ProxyProtocol::Proxy }));
+    let listeners = vec![ListenerConfig { tls, proxies, ..loopback(ServerOptions::default()) }];
+    let (sender, peers) = std::sync::mpsc::channel();
+    let behaviour = Behaviour {
+        authenticate: Box::new(move |request, _| {
+            let told = ["peer", "channel_type"].map(|key| request.transport.get(key).cloned());
+            sender.send(told).expect("the test runs");
+            Some(AuthVerdict::Welcome(anybody(request)))
+        }),
+        ..Behaviour::default()
+    };
+    let config = ServerConfig { router: open_router(), listeners, ..ServerConfig::default() };
+    let server = TestServer::start_with(config, behaviour, |_| {});
+    let (to, proxy) = (address(&server), TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let url: Url = format!("rss://{}", proxy.local_addr().unwrap()).parse().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let (client, _) = proxy.accept().unwrap();
+            let mut router = TcpStream::connect(to).unwrap();
+            router.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.200 4711 443\r\n").unwrap();
+            let (mut from_client, mut to_router) = (client.try_clone().unwrap(), router.try_clone().unwrap());
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    let _ = std::io::copy(&mut from_client, &mut to_router);
+                    let _ = to_router.shutdown(Shutdown::Write);
+                });
+                let _ = std::io::copy(&mut router, &mut &client);
+                let _ = client.shutdown(Shutdown::Both);
+            });
+        });
+        let client = Client::connect(&url, &authority.client(None), anonymous()).expect("joins");
+        let told = peers.recv_timeout(PATIENCE).expect("a login");
+        assert_eq!(told, [Some("tcp4:192.0.2.7:4711".into()), Some("tls".into())]);
+        drop(client);
+        server.fact("closed");
+    });
 }

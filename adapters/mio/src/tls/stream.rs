@@ -69,6 +69,10 @@ impl TlsStream {
         self.socket.joined();
     }
 
+    pub(crate) const fn socket(&self) -> &Stream {
+        &self.socket
+    }
+
     pub(crate) const fn socket_mut(&mut self) -> &mut Stream {
         &mut self.socket
     }

@@ -132,6 +132,7 @@ impl TestServer {
             transport: Arc::new(transport),
             tag: 0,
             waits: false,
+            proxies: None,
         };
         let local = || Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let rawsocket = RawSocketOptions { max_message: MaxLength::at_most(SMALL), ..RawSocketOptions::default() };

@@ -61,6 +61,7 @@ pub fn loopback(transport: ServerOptions) -> ListenerConfig {
         transport: Arc::new(transport),
         tag: 0,
         waits: false,
+        proxies: None,
     }
 }
 
