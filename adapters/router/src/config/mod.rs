@@ -4,8 +4,8 @@
 //! [`Report`] of everything that is wrong, each finding with its place, its path and what to do. Nothing is silently
 //! ignored: a key that this router does not know or cannot honour is an error, one that changes nothing a warning.
 //!
-//! What Crossbar.io has no key for is under `wampd`: at the top level (`limits`, `script_limits`) and in a realm
-//! (`request_ids`).
+//! What Crossbar.io has no key for is under `wampd`: at the top level (`limits`, `script_limits`), in a realm
+//! (`request_ids`) and in a transport (`proxies`).
 
 mod auth;
 mod authorizer;
@@ -18,6 +18,7 @@ mod link;
 mod lint;
 mod node;
 mod node_key;
+mod proxies;
 mod python;
 mod reader;
 mod realm;
@@ -36,6 +37,8 @@ mod yaml;
 
 #[cfg(test)]
 mod crossbar_tests;
+#[cfg(test)]
+mod proxies_tests;
 #[cfg(test)]
 mod reach_tests;
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use super::auth::{self, AuthConfig};
 use super::endpoint::{self, Endpoint};
 use super::exposure::Open;
+use super::proxies;
 use super::reader::{Context, Item, Section};
 use super::tls::TlsConfig;
 use super::web::{self, PathService, Route, Routes};
 use super::websocket::{self, WebSocketConfig};
 use std::sync::Arc;
-use wampd_wire::{HttpOptions, MaxLength, RawSocketOptions, ServerOptions};
+use wampd_wire::{HttpOptions, MaxLength, Proxies, RawSocketOptions, ServerOptions};
 
 /// RawSocket announces lengths as powers of two from 2^9 to 2^24.
 const RAWSOCKET_SIZES: core::ops::RangeInclusive<u64> = 512..=16 << 20;
@@ -25,6 +26,8 @@ pub struct TransportConfig {
     pub endpoint: Endpoint,
     /// `endpoint.tls`.
     pub tls: Option<TlsConfig>,
+    /// `wampd.proxies`; `None`: clients connect themselves.
+    pub proxies: Option<Arc<Proxies>>,
     /// What is spoken there. `open_timeout` is the longest `open_handshake_timeout` of the WebSocket services and
     /// `handshake_timeout` of RawSocket; RawSocket's `options` are `max_message_size`, `auto_ping_interval`,
     /// `auto_ping_timeout` and `max_ping_size`. What is not given has the default of [`ServerOptions`].
@@ -64,6 +67,7 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TransportCon
             cx.sources.endpoints.push((endpoint.clone(), item.place));
         }
     }
+    let proxies = proxies::read(cx, &mut section, name, endpoint.as_ref()).map(Arc::new);
     cx.open_timeout = None;
     cx.tls = tls.as_ref().is_some_and(Option::is_some);
     let (rawsocket, routes) = match name {
@@ -85,7 +89,7 @@ pub(super) fn read(cx: &mut Context<'_>, item: &Item<'_>) -> Option<TransportCon
         let hint = "add tls with ca_certificates to the endpoint";
         cx.warn(&item.place, "clients can show no certificate here, so nobody can join by method tls", hint);
     }
-    Some(TransportConfig { id, endpoint: endpoint?, tls, server: Arc::new(server), rawsocket_auth, routes })
+    Some(TransportConfig { id, endpoint: endpoint?, tls, proxies, server: Arc::new(server), rawsocket_auth, routes })
 }
 
 /// Whether an earlier transport listens where this one does, and both say that they share the endpoint, as several workers

@@ -4,7 +4,7 @@ use crate::log::{Line, Log};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use wampd_core::id::SessionId;
-use wampd_mio::{CloseCause, GiveUpCause, Holder, LeaveCause, Observation};
+use wampd_mio::{CloseCause, GiveUpCause, Holder, LeaveCause, Observation, PeerAddress};
 
 /// How often a state of emergency is told while it lasts.
 const AT_MOST_EVERY: Duration = Duration::from_secs(10);
@@ -14,6 +14,8 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Observer {
     refused: Throttle,
     from_address: Throttle,
+    no_proxy: Throttle,
+    proxy_header: Throttle,
     memory: Throttle,
     paused: Throttle,
     behind: Few,
@@ -105,6 +107,26 @@ impl Observer {
                         .end();
                 }
             }
+            Observation::NoTrustedProxy { listener, peer } => {
+                if let Some(times) = self.no_proxy.pass(Instant::now()) {
+                    log.warn("connection refused: it does not come from a trusted proxy")
+                        .number("listener", listener.0 as u64)
+                        .text("peer", peer)
+                        .number("times", times)
+                        .end();
+                }
+            }
+            Observation::MalformedProxyHeader { connection, listener, proxy, error } => {
+                if let Some(times) = self.proxy_header.pass(Instant::now()) {
+                    log.warn("proxy does not tell the address of its client as configured")
+                        .number("connection", connection.0)
+                        .number("listener", listener.0 as u64)
+                        .text("proxy", proxy)
+                        .text("why", error)
+                        .number("times", times)
+                        .end();
+                }
+            }
             Observation::Closed {
                 connection,
                 cause: cause @ (CloseCause::MemoryBeforeJoin | CloseCause::ReceiveMemory),
@@ -188,6 +210,9 @@ fn log(log: &Log, fact: &Observation<'_>) {
             .number("connection", connection.0)
             .number("listener", listener.0 as u64)
             .text("peer", peer),
+        Observation::BehindProxy { connection, peer, proxy } => {
+            log.debug("client of a proxy").number("connection", connection.0).text("peer", peer).text("proxy", proxy)
+        }
         Observation::Opened { connection, encoding, .. } => log
             .debug("transport open")
             .number("connection", connection.0)
@@ -199,8 +224,8 @@ fn log(log: &Log, fact: &Observation<'_>) {
             .number("connection", connection.0)
             .text("path", path)
             .number("status", u64::from(*status)),
-        Observation::Joined { holder, session, realm, authid, authrole, authmethod, authprovider, .. } => {
-            held(log.info("session joined"), *holder)
+        Observation::Joined { holder, peer, session, realm, authid, authrole, authmethod, authprovider, .. } => {
+            from(held(log.info("session joined"), *holder), *peer)
                 .number("session", session.get())
                 .text("realm", realm)
                 .text("authid", authid)
@@ -208,8 +233,8 @@ fn log(log: &Log, fact: &Observation<'_>) {
                 .text("authmethod", authmethod)
                 .text("authprovider", authprovider)
         }
-        Observation::Aborted { holder, reason, message } => {
-            held(log.info("session aborted"), *holder).text("reason", reason).text("message", message)
+        Observation::Aborted { holder, peer, reason, message } => {
+            from(held(log.info("session aborted"), *holder), *peer).text("reason", reason).text("message", message)
         }
         Observation::Left { holder, session, cause } => {
             let line = held(log.info("session left"), *holder).number("session", session.get());
@@ -280,6 +305,13 @@ fn held(line: Line<'_>, holder: Holder) -> Line<'_> {
     match holder {
         Holder::Connection(id) => line.number("connection", id.0),
         Holder::Local(_) => line.text("connection", "in-process"),
+    }
+}
+
+fn from(line: Line<'_>, peer: Option<PeerAddress>) -> Line<'_> {
+    match peer {
+        Some(peer) => line.text("peer", peer),
+        None => line,
     }
 }
 

@@ -56,7 +56,15 @@ impl Site {
         let routes = transport.routes.try_map(|service| self.served.service(service))?;
         self.served.routes.push(routes);
         let tls = transport.tls.map(|tls| self.certificates.add(tls)).transpose().map_err(StartError::Certificates)?;
-        self.listeners.push(ListenerConfig { endpoint, backlog, tls, transport: transport.server, tag, waits });
+        self.listeners.push(ListenerConfig {
+            endpoint,
+            backlog,
+            tls,
+            transport: transport.server,
+            tag,
+            waits,
+            proxies: transport.proxies,
+        });
         Ok(())
     }
 
@@ -70,7 +78,15 @@ impl Site {
         let rawsocket = Some(RawSocketOptions::default());
         let transport = Arc::new(ServerOptions { http: None, rawsocket, ..ServerOptions::default() });
         let (endpoint, backlog) = (Endpoint::Unix { path, mode: Some(0o600) }, ListenerConfig::BACKLOG);
-        self.listeners.push(ListenerConfig { endpoint, backlog, tls: None, transport, tag, waits: false });
+        self.listeners.push(ListenerConfig {
+            endpoint,
+            backlog,
+            tls: None,
+            transport,
+            tag,
+            waits: false,
+            proxies: None,
+        });
     }
 }
 

@@ -13,6 +13,7 @@ mod login;
 mod memory;
 mod neighbours;
 mod processes;
+mod proxies;
 mod retained;
 mod time;
 #[path = "../support/websocket.rs"]
