@@ -8,8 +8,8 @@ free ports of the loopback interface, and runs the programs of python/, python/c
 the page of the example. The node folders of crossbar/folders run as those of users of Crossbar.io (folders.py). A router is
 restarted under clients with the reconnection of their libraries (restarts.py), and an authenticator comes only when
 clients wait for it (late.py). labgrid, an application for Crossbar.io, runs with its own node folder (labgrid_cases.py).
-A proxy names the client that it stands before (proxies.py). With names after the binary it runs only the cases whose
-names contain one of them.
+A proxy names the client that it stands before (proxies.py), and one session tries to harm the others (neighbours.py).
+With names after the binary it runs only the cases whose names contain one of them.
 
 With --validate CHECKER before the binary, a debug build, it records everything that it sends to any client, and CHECKER
 (target/debug/check-recording) validates it at the end: a message that a strict client would refuse fails the suite, whether
@@ -41,6 +41,7 @@ from folders import folder_cases
 from labgrid_cases import VERSION as LABGRID
 from labgrid_cases import labgrid_case
 from late import late_cases
+from neighbours import neighbour_cases
 from programs import CASE_TIMEOUT, check, execute, free_port, kill, listens, start, succeed, tail
 from proxies import proxy_cases
 from restarts import restart_cases
@@ -106,6 +107,7 @@ def main():
                     if js and chromium:
                         page_cases(js, chromium, scenario, report)
                 python_cases(python, environment, report)
+                neighbour_cases(python, js, environment, report)
                 with Node.crossbar(wampd, folder / "crossbar", python) as crossbar:
                     crossbar_cases(python, crossbar, report)
                 if js:
