@@ -53,7 +53,7 @@ impl<Q> Absent<Q> {
 
     /// A question is settled that a held call may be for.
     pub(super) fn settled(&mut self) {
-        if self.held.len() == 0 {
+        if self.held.is_empty() {
             self.settled = 0;
             return;
         }
