@@ -23,15 +23,17 @@ def hostile(python, js, environment):
         for name, (command, cwd) in commands.items():
             victims[name] = start(command, environment, cwd)
         for name, victim in victims.items():
-            check(victim.stdout.readline() == "ready\n", "{} is not ready\n{}".format(name, rest(victim)))
+            if victim.stdout.readline() != "ready\n":
+                raise AssertionError("{} is not ready\n{}".format(name, rest(victim)))
         port = environment["WAMP_RS"].rpartition(":")[2]
         attack = execute([python, str(HERE / "python/hostile.py"), port, *victims], environment)
         for name, victim in victims.items():
-            ended = victim.poll() is not None and victim.returncode != 0
-            check(not ended, "{} was ended\n{}".format(name, rest(victim)))
+            if victim.poll() is not None and victim.returncode != 0:
+                raise AssertionError("{} was ended\n{}".format(name, rest(victim)))
         check(attack.returncode == 0, "the hostile session\n" + tail(attack.stderr))
         for name, victim in victims.items():
-            check(victim.wait(VICTIM_TIMEOUT) == 0, "{}\n{}".format(name, rest(victim)))
+            if victim.wait(VICTIM_TIMEOUT) != 0:
+                raise AssertionError("{}\n{}".format(name, rest(victim)))
     finally:
         for victim in victims.values():
             kill(victim)
