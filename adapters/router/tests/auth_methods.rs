@@ -135,12 +135,12 @@ fn the_key_of_the_node_tells_clients_which_router_it_is() {
     folder.write("key.priv", "not a key of a node\n");
     let (_, warnings) = folder.load("config.json", &config);
     assert!(warnings.contains("key.priv beside this file is ignored"), "{warnings}");
-    folder.write("key.priv", &format!("private-key-ed25519: {}\n", hex("7")));
+    folder.write("key.priv", format!("private-key-ed25519: {}\n", hex("7")));
     let broken = wampd::config::load(&folder.path().join("config.json")).expect_err("must be refused").to_string();
     assert!(broken.contains("key.priv beside this file is broken") && !broken.contains("7777"), "{broken}");
 
     let file =
-        folder.write("key.priv", &format!("Crossbar.io node private key\n\nprivate-key-ed25519: {}\n", hex("08")));
+        folder.write("key.priv", format!("Crossbar.io node private key\n\nprivate-key-ed25519: {}\n", hex("08")));
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("set");
     let (_, warnings) = folder.load("config.json", &config);
     assert!(warnings.contains("every user of this system can read key.priv"), "{warnings}");

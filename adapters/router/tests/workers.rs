@@ -237,7 +237,7 @@ fn workers_that_can_not_be_run_are_refused() {
         (r#"{"type": "class", "classname": "a.B", "realm": "realm1", "wampd": {"restart": "x"}}"#, "on-failure"),
     ] {
         let folder = Folder::new();
-        let file = folder.write("config.json", &config(component, r#", {"type": "guest"}"#));
+        let file = folder.write("config.json", config(component, r#", {"type": "guest"}"#));
         let report = wampd::config::load(&file).expect_err("refused").to_string();
         assert!(report.contains(part) && report.contains("\"executable\" is missing"), "{component}: {report}");
     }

@@ -6,6 +6,8 @@
 
 mod accounts;
 mod files;
+#[path = "../support/folder.rs"]
+mod folder;
 mod harness;
 mod links;
 mod log;

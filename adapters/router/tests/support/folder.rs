@@ -1,5 +1,7 @@
 //! A folder of a test's own, as a node has one.
 
+#![allow(dead_code, unreachable_pub, reason = "a module of several tests, each of which uses a part of it")]
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use wampd::config::{self, NodeConfig};
@@ -23,10 +25,10 @@ impl Folder {
     }
 
     /// Writes a file, and the folders it is in.
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let file = self.0.join(name);
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
-        std::fs::write(&file, text).expect("written");
+        std::fs::write(&file, content).expect("written");
         file
     }
 
