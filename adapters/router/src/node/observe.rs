@@ -35,44 +35,41 @@ pub(super) struct Refusals {
 impl Refusals {
     /// A login or an action was refused because too many wait for a decision.
     pub(super) fn decision(&self, log: &Log) {
-        if let Some(times) = pass(&self.decisions) {
-            log.warn("refused: too many decisions wait").number("times", times).end();
-        }
+        refused(&self.decisions, log, "refused: too many decisions wait", None);
     }
 
     /// A login was refused because too many from its address are being decided.
     pub(super) fn login(&self, log: &Log, address: &str) {
-        if let Some(times) = pass(&self.logins) {
-            let line = log.warn("login refused: limit max_questions_per_address reached");
-            line.text("peer", address).number("times", times).end();
-        }
+        refused(&self.logins, log, "login refused: limit max_questions_per_address reached", Some(address));
     }
 
     /// A login or an action was refused because too many wait for procedures that nobody has registered.
     pub(super) fn held(&self, log: &Log) {
-        if let Some(times) = pass(&self.held) {
-            log.warn("refused: limit max_held_decisions reached").number("times", times).end();
-        }
+        refused(&self.held, log, "refused: limit max_held_decisions reached", None);
     }
 
     /// A login was refused for the size of its `authextra`.
     pub(super) fn authextra(&self, log: &Log, address: &str) {
-        if let Some(times) = pass(&self.authextra) {
-            let line = log.warn("login refused: limit max_authextra_bytes reached");
-            line.text("peer", address).number("times", times).end();
-        }
+        refused(&self.authextra, log, "login refused: limit max_authextra_bytes reached", Some(address));
     }
 
     /// A request was refused because too many wait for files.
     pub(super) fn file(&self, log: &Log) {
-        if let Some(times) = pass(&self.files) {
-            log.warn("request refused: limit max_waiting_files reached").number("times", times).end();
-        }
+        refused(&self.files, log, "request refused: limit max_waiting_files reached", None);
     }
 }
 
-fn pass(throttle: &Mutex<Throttle>) -> Option<u64> {
-    throttle.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now())
+/// Warns of a refusal, of the peer at `address` if it is known, unless a warning of the same kind was just written.
+fn refused(throttle: &Mutex<Throttle>, log: &Log, event: &'static str, address: Option<&str>) {
+    let times = throttle.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now());
+    if let Some(times) = times {
+        let line = log.warn(event);
+        let line = match address {
+            Some(address) => line.text("peer", address),
+            None => line,
+        };
+        line.number("times", times).end();
+    }
 }
 
 impl Observer {
@@ -142,7 +139,7 @@ impl Observer {
             }
             Observation::FallsBehind { .. } if !self.behind.pass(Instant::now()) => {}
             Observation::CaughtUp { connection, session, lasted, left_out } => {
-                // Nothing is lost that is not told of; what went well needs no line of its own.
+                // Every loss is logged; success needs no line of its own.
                 if *left_out > 0
                     && let Some(times) = self.left_out.pass(Instant::now())
                 {
@@ -159,10 +156,10 @@ impl Observer {
     }
 }
 
-/// How many peers that fall behind are told of in a time.
+/// How many peers that fall behind are logged in each period.
 const A_FEW: u32 = 20;
 
-/// Lets through a few in a time.
+/// Lets a few through in each period.
 #[derive(Debug, Default)]
 struct Few {
     /// When others are let through.
@@ -180,7 +177,7 @@ impl Few {
     }
 }
 
-/// Lets through the first of many in a time.
+/// Lets the first through in each period.
 #[derive(Debug, Default)]
 struct Throttle {
     /// When the next one is let through.
