@@ -1,4 +1,4 @@
-//! The end of a session that owns much is over at once for everybody, and what it owned is taken back slice by slice.
+//! A session that owns much ends at once for all other sessions, and what it owned is taken back slice by slice.
 
 use std::collections::BTreeMap;
 use wampd_core::codec::DecodeError;

@@ -190,7 +190,7 @@ impl Server {
         }
     }
 
-    /// A read has found that nothing is left for now, or for ever.
+    /// A read has found that nothing is left: for now, or because the peer has closed its side.
     pub(crate) fn read_nothing<H: Host + ?Sized>(&mut self, token: usize, found: io::Result<Found>, host: &mut H) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.readable = false;

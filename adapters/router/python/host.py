@@ -241,14 +241,14 @@ class Functions:
         self.loop.start(self.function, request["args"], lambda value, error: self.answer(number, value, error))
 
     def answer(self, number, value, error):
-        """The id comes first: wampd fails the question alone if it can not use the rest."""
+        """The id comes first: wampd fails the question alone if it cannot use the rest."""
         try:
             answer = {"result": value} if error is None else refusal(error)
             self.channel.send({"id": number, **answer})
         except BrokenPipeError:
             raise  # wampd is gone
         except BaseException as problem:
-            # It is not JSON, or too deep for it, or what it is made of can not be read.
+            # It is not JSON, it is nested too deeply, or a part of it cannot be read.
             traceback.print_exception(type(problem), problem, problem.__traceback__)
             self.channel.send({"id": number, "failed": type(problem).__name__})
 

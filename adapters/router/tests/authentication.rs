@@ -135,7 +135,7 @@ fn what_a_client_says_of_itself_is_told_to_those_who_hear_of_its_session() {
         let authid = authid.map(str::to_owned);
         let client = node.connect(ClientConfig { authid, credentials, authextra: Some(said.clone()), ..anonymous() });
         let session = client.expect("joins").session().session;
-        // The session that calls the authenticator is told of, too.
+        // The session that calls the authenticator is announced too.
         let joined = loop {
             let event = service.next_event(Some(Duration::from_secs(20))).expect("joined");
             let Some(ClientEvent::Event { payload, .. }) = event else { panic!("{event:?}") };

@@ -238,7 +238,7 @@ pub struct Limits {
     pub max_uri_length: usize,
     /// Distinct shapes (which components are wildcards) that the wildcard patterns of equally many components may have
     /// among a realm's subscriptions, and among its registrations: each costs a message of as many components a
-    /// look-up. A shape of more than 16 components counts once for every 16 begun. Default 64, which has room for all
+    /// look-up. A shape counts once for every 16 components, rounded up. Default 64, which has room for all
     /// shapes of up to 6 components.
     pub max_wildcard_shapes: usize,
     /// Distinct node keys (`nkey`) among the subscribers of one subscription: each costs an event with a resource key a

@@ -63,8 +63,8 @@ impl Router {
         }
     }
 
-    /// A session is over for everybody. What it owned is yet to be taken back. `silently`: others are not told that it
-    /// has left, and it leaves no testaments.
+    /// Ends a session for all other sessions; what it owned remains to be released. `silently`: the others are not
+    /// notified that it has left, and its testaments are not published.
     pub(crate) fn begin_leaving(&mut self, key: PeerKey, silently: bool) -> Option<Box<Leaving>> {
         let peer = self.peers.get_mut(key)?;
         if !matches!(peer.state, State::Joined(_)) {
@@ -100,7 +100,7 @@ impl Router {
                 return Some(Job::Leave(leaving));
             }
             self.take_back_next(&mut leaving);
-            // One by one: who is told of them is work too.
+            // One by one, because notifying the sessions that watch them is work too.
             self.publish_meta_events();
         }
         self.leaving.remove(&leaving.key);

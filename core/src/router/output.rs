@@ -105,7 +105,7 @@ pub enum CloseReason {
     Unavailable {
         /// What the reason of an ABORT would have been.
         reason: Uri,
-        /// A text for people.
+        /// Human-readable message.
         message: String,
     },
 }
@@ -268,7 +268,7 @@ pub enum AuthVerdict {
     Deny {
         /// The error URI.
         reason: Uri,
-        /// A text for people.
+        /// Human-readable message.
         message: String,
     },
     /// It cannot be told now, and perhaps later: whoever decides is overloaded, or not there. Like `Deny`, or without a
@@ -276,7 +276,7 @@ pub enum AuthVerdict {
     Unavailable {
         /// The error URI.
         reason: Uri,
-        /// A text for people.
+        /// Human-readable message.
         message: String,
     },
 }
@@ -325,7 +325,7 @@ pub enum ActionVerdict {
     },
     /// The authorizer could not decide: ERROR `wamp.error.authorization_failed`.
     Failed {
-        /// A text for people.
+        /// Human-readable message.
         message: String,
     },
 }

@@ -24,7 +24,7 @@ pub(crate) struct Peer {
     pub(crate) throttled: Option<Instant>,
     /// A job of it is under way; it is not read from, and these requests of it wait.
     pub(crate) busy: Option<Behind>,
-    /// What its last session owned is being taken back; it can not join before that is done.
+    /// What its last session owned is being taken back; it cannot join before that is done.
     pub(crate) leaving: bool,
     pub(crate) state: State,
     /// When this peer's [`TimerKey::Peer`](super::timers::TimerKey::Peer) is due, if one is set.

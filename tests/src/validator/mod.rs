@@ -176,7 +176,7 @@ impl Elements {
                     let kind = known.iter().find_map(|known| known.strip_prefix(key.as_str())?.strip_prefix(':'));
                     match kind {
                         Some(kind) => check_kind(kind, &value).map_err(|why| format!("{key}: {why}"))?,
-                        // A text for people, and what methods of authentication add.
+                        // A human-readable message, and what authentication methods add.
                         None if known.is_empty() => {}
                         None => return Err(format!("unknown or not announced: {key}")),
                     }

@@ -108,8 +108,8 @@ pub struct StaticConfig {
     /// `options.cache_timeout` in seconds: how long browsers may keep a file. `None` (`null`) says nothing to them.
     /// Default 12 hours.
     pub cache_timeout: Option<Duration>,
-    /// `options.default_file`: served, with status 200, for every unknown path, which single-page applications need; a
-    /// path in the folder. Default none: unknown paths get 404. It is not the index of a folder, which is `index.html`.
+    /// `options.default_file`: path in the folder of the file that is served, with status 200, for every unknown path, as
+    /// single-page applications need. Default none: unknown paths get 404. It is not the index of a folder, `index.html`.
     pub default_file: Option<String>,
 }
 

@@ -29,7 +29,7 @@ fn family(router: &Router) -> Vec<u32> {
     numbers.split(' ').map(|number| number.parse().expect("a number")).collect()
 }
 
-/// Whether a process runs. One that has ended may wait for whoever is to be told of it.
+/// Whether a process runs. One that has ended may still wait for its parent to collect its exit status.
 fn runs(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
