@@ -66,10 +66,15 @@ pub fn check_round_trip(message: &Message, format: Format) {
 /// # Panics
 /// When it is not so.
 pub fn check_transcoding(message: &Message, format: Format, frame: &[u8]) {
-    let elements = |format, frame: &[u8]| match read(format, frame) {
+    let elements = |item| match item {
         Ok(Item::List(elements)) => elements,
         other => panic!("{other:?}: {frame:02x?}"),
     };
+    // Tags are read over wherever they stand, around the whole message too.
+    let mut received = read(format, frame);
+    while let Ok(Item::Tagged(content)) = received {
+        received = Ok(*content);
+    }
     let mut mended = false;
     let _ = decode_mending(format, Bytes::copy_from_slice(frame), &WIDE, &mut mended);
     if mended {
@@ -78,16 +83,16 @@ pub fn check_transcoding(message: &Message, format: Format, frame: &[u8]) {
     // The head, whose unknown options are gone, and the payload as it came. What follows the head of a message without a
     // payload is not forwarded: the details of UNSUBSCRIBED and UNREGISTERED where they say nothing.
     let head = encoded(&without_payload(message.clone()), Format::Cbor);
-    let head = elements(Format::Cbor, &head);
+    let head = elements(read(Format::Cbor, &head));
     let payload = match payload(message) {
-        Some(_) => payload_of(elements(format, frame).split_off(head.len())),
+        Some(_) => payload_of(elements(received).split_off(head.len())),
         None => Vec::new(),
     };
     for to in Format::ALL {
         let mut out = b"before".to_vec();
         match encode(message, to, &mut out) {
             Ok(()) => {
-                let mut written = elements(to, &out[6..]);
+                let mut written = elements(read(to, &out[6..]));
                 decoded(&Bytes::copy_from_slice(&out[6..]), to);
                 let written_payload = written.split_off(head.len());
                 // NaN is not equal to itself.
