@@ -119,12 +119,13 @@ pub fn check_transcoding(message: &Message, format: Format, frame: &[u8]) {
 
 /// The arguments as they are forwarded: null for a list is an empty one, or none.
 fn payload_of(mut elements: Vec<Item>) -> Vec<Item> {
-    if elements.last() == Some(&Item::Null) {
+    let is_null = |item: &Item| *without_tag(item) == Item::Null;
+    if elements.last().is_some_and(is_null) {
         elements.pop();
     }
     match &elements[..] {
-        [Item::Null] => Vec::new(),
-        [Item::Null, kwargs] => vec![Item::List(Vec::new()), kwargs.clone()],
+        [args] if is_null(args) => Vec::new(),
+        [args, kwargs] if is_null(args) => vec![Item::List(Vec::new()), kwargs.clone()],
         _ => elements,
     }
 }
@@ -178,7 +179,7 @@ fn key_text(key: &Item) -> Option<String> {
     })
 }
 
-/// A key without the tags of CBOR, which are dropped unless it is text.
+/// A value without the tags of CBOR, which are dropped unless it is text.
 fn without_tag(key: &Item) -> &Item {
     match key {
         Item::Tagged(content) if !matches!(without_tag(content), Item::Text(_)) => without_tag(content),

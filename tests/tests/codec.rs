@@ -364,3 +364,19 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
     let canonical = rest.iter().all(|&bit| bit == 0) && rest.len() < 6;
     canonical.then(|| bytes.iter().map(|byte| byte.iter().fold(0, |byte, &bit| byte << 1 | bit as u8)).collect())
 }
+
+/// Each tag of 256 around what begins with each byte, up to where it ends: what the codec takes, strict receivers take.
+#[test]
+fn strict_receivers_take_the_tags_of_cbor_that_the_codec_takes() {
+    for (tag, first) in (0..=u8::MAX).flat_map(|tag| (0..=u8::MAX).map(move |first| (tag, first))) {
+        for rest in [&[0x3c, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &[0; 10], &[1; 10], &[0x61; 10]] {
+            for end in 0..=rest.len() {
+                let frame = call_with(Format::Cbor, &[&[0xd8, tag, first], &rest[..end]].concat());
+                if decode(Format::Cbor, frame.clone(), &LIMITS).is_ok() {
+                    assert!(read(Format::Cbor, &frame).is_ok(), "{:?}: {frame:02x?}", read(Format::Cbor, &frame));
+                    break;
+                }
+            }
+        }
+    }
+}

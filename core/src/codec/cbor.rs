@@ -185,7 +185,7 @@ impl<'a> CborReader<'a> {
             // Seconds since 1970; a number, within the years 1 to 9999.
             1 if head.major == UNSIGNED => head.argument <= LATEST,
             1 if head.major == NEGATIVE => head.argument < EARLIEST,
-            1 => {
+            1 if head.major == FLOAT => {
                 let seconds = self.simple_or_float(&head);
                 matches!(seconds, Ok(Token::Float(n)) if (-(EARLIEST as f64)..=LATEST as f64).contains(&n))
             }
